@@ -1,0 +1,1 @@
+"""facegpt: talk about 3D human faces and make them."""

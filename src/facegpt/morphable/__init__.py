@@ -1,0 +1,1 @@
+"""Morphable face models: theta, M(theta), loaders and named measurements."""

@@ -1,0 +1,1 @@
+"""From any picture to aligned face crops: detection, landmarks, masks, identity."""
