@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-FACE_PARTS = ("face", "eye_left", "eye_right", "mouth")
+FACE_PARTS = ("face", "eye_left", "eye_right", "mouth", "teeth", "tongue")
 """What training and fitting render: skin in front of the ears, eyeballs, the inside of the mouth."""
 
 
@@ -66,9 +66,7 @@ class MorphableModel:
         offsets = shape @ self.identity_mm.flatten(1) + expression @ self.expression_mm.flatten(1)
         return self.mean_mm + offsets.view(-1, *self.mean_mm.shape)
 
-    def albedo_srgb(
-        self, albedo: Float[Tensor, "batch albedo"]
-    ) -> Float[Tensor, "batch vertex 3"]:
+    def albedo_srgb(self, albedo: Float[Tensor, "batch albedo"]) -> Float[Tensor, "batch vertex 3"]:
         """The colour of each vertex without light; a linear model, so it may leave [0, 1] (not clamped here)."""
         offsets = albedo @ self.albedo_basis.flatten(1)
         return self.albedo_mean + offsets.view(-1, *self.albedo_mean.shape)
@@ -87,7 +85,9 @@ class MorphableModel:
         inside = self.part_mask(names)
         keep = inside[self.triangles].all(dim=1)
         if not keep.any():
-            raise ValueError(f"{self.name} has no triangle in {tuple(names)}; parts: {self.part_names}")
+            raise ValueError(
+                f"{self.name} has no triangle in {tuple(names)}; parts: {self.part_names}"
+            )
         return self._with_triangles(keep)
 
     def _with_triangles(self, keep: Tensor) -> "MorphableModel":
