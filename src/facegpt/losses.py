@@ -1,17 +1,21 @@
 """The self-supervised face loss of the paper (eq. 3) as pure functions that return named terms.
 
-L_face = 0.5 L_pixel + 0.25 L_perc + 5e-4 L_LM + 0.1 L_reg. Every term is returned per face, so a batch can be weighed, logged
-and fitted face by face. This module knows no renderer, no detector and no network: it compares what it is given.
+L_face = 0.5 L_pixel + 0.25 L_perc + 5e-4 L_LM + 0.1 L_reg. Every term is returned per face, so a
+batch can be weighed, logged and fitted face by face. This module knows no renderer, no detector
+and no network: it compares what it is given.
 
 Where the paper leaves the scale of a norm open, or we depart from it:
 
-- L_pixel is the mean over the pixels of A of the RGB distance, not the sum of its square: the mean does not depend on how
-  much skin is visible, and the plain distance is robust to glasses, hands and hair that the skin mask lets through.
-- L_perc is the squared L2 distance of identity descriptors, not a cosine: the encoder shipped with dlib is trained for L2, and
-  its descriptors share a large common direction that hides differences from a cosine.
-- L_LM is the weighted sum over the 68 points as written, in pixels of the 224 crop; jaw points, which detectors place
-  loosely, count 0.3.
-- L_reg covers alpha, delta, gamma (in standard deviations) and the offset of phi from white light; c is not pulled anywhere.
+- L_pixel is the mean over the pixels of A of the RGB distance, not the sum of its square: the mean
+  does not depend on how much skin is visible, and the plain distance is robust to glasses, hands
+  and hair that the skin mask lets through.
+- L_perc is the squared L2 distance of identity descriptors, not a cosine: the encoder shipped with
+  dlib is trained for L2, and its descriptors share a large common direction that hides differences
+  from a cosine.
+- L_LM is the weighted sum over the 68 points as written, in pixels of the 224 crop; jaw points,
+  which detectors place loosely, count 0.3.
+- L_reg covers alpha, delta, gamma (in standard deviations) and the offset of phi from white light;
+  c is not pulled anywhere.
 """
 
 from collections.abc import Mapping
@@ -32,11 +36,13 @@ JAW_POINTS = 17
 JAW_WEIGHT = 0.3
 
 _ALBEDO_SHARE = 0.35
-"""gamma is pulled less than alpha and delta: thousands of pixels speak for it, 68 points for them."""
+"""gamma is pulled less than alpha and delta: thousands of pixels speak for it, 68 points for
+them."""
 
 _LIGHT_DEVIATION = 0.35
 _LIGHT_COLOUR_DEVIATION = 0.06
-"""Spread of phi around white light, and of its colour channels around their mean: lamps are nearly white, skin is not."""
+"""Spread of phi around white light, and of its colour channels around their mean: lamps are nearly
+white, skin is not."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ def landmark_term(
 
 
 def regularisation_term(theta: FaceParameters) -> Float[Tensor, "batch"]:
-    """L_reg: squared distance from the mean face under white light, as a mean over the coefficients of each block."""
+    """L_reg: squared distance from the mean face under white light, as a mean over the
+    coefficients of each block."""
     shape = theta.shape.square().mean(dim=-1)
     expression = theta.expression.square().mean(dim=-1)
     albedo = theta.albedo.square().mean(dim=-1)
@@ -144,7 +151,8 @@ def regularisation_term(theta: FaceParameters) -> Float[Tensor, "batch"]:
 
 
 def light_prior(illumination: Float[Tensor, "batch 27"]) -> Float[Tensor, "batch"]:
-    """How far a light is from white ambient light, in squared standard deviations (mean over phi)."""
+    """How far a light is from white ambient light, in squared standard deviations (mean over
+    phi)."""
     phi = illumination.view(-1, 9, 3)
     level = phi.mean(dim=-1, keepdim=True)
     strength = (level / _LIGHT_DEVIATION).square().mean(dim=(1, 2))
@@ -155,6 +163,7 @@ def light_prior(illumination: Float[Tensor, "batch 27"]) -> Float[Tensor, "batch
 def landmark_errors_px(
     detected_px: Float[Tensor, "batch 68 2"], projected_px: Float[Tensor, "batch 68 2"]
 ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-    """Mean distance over all 68 points and over the inner 51 (eq. 9, per point), in pixels of the 224 crop."""
+    """Mean distance over all 68 points and over the inner 51 (eq. 9, per point), in pixels of the
+    224 crop."""
     distance = (detected_px - projected_px).norm(dim=-1)
     return distance.mean(dim=-1), distance[:, JAW_POINTS:].mean(dim=-1)

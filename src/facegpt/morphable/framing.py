@@ -19,7 +19,8 @@ _BETWEEN_EYES_PX = (111.5, 93.5)
 FIVE_POINT_TEMPLATE_PX = torch.tensor(
     _UNITS_OF_EYE_DISTANCE, dtype=torch.float64
 ) * EYE_DISTANCE_PX + torch.tensor(_BETWEEN_EYES_PX, dtype=torch.float64)
-"""(5, 2): eye centres, nose tip, mouth corners of an aligned 224 crop; pixel centres are integers."""
+"""(5, 2): eye centres, nose tip, mouth corners of an aligned 224 crop; pixel centres are
+integers."""
 
 
 def five_points(landmarks68: Float[Tensor, "*batch 68 axis"]) -> Float[Tensor, "*batch 5 axis"]:
@@ -39,7 +40,8 @@ def five_points(landmarks68: Float[Tensor, "*batch 68 axis"]) -> Float[Tensor, "
 def place_in_crop(
     mean_mm: Float[Tensor, "vertex 3"], landmarks68: Int[Tensor, "68"]
 ) -> tuple[Float[Tensor, "3"], float]:
-    """Where the origin of a model must lie, and its scale, so that c = 0 shows it in the aligned frame.
+    """Where the origin of a model must lie, and its scale, so that c = 0 shows it in the aligned
+    frame.
 
     Returns:
         The offset in mm to add to every vertex, and the pixels per mm of a 224 crop.

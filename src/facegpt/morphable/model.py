@@ -1,10 +1,11 @@
 """The morphable face model M(theta): linear shape, expression and albedo over one triangle mesh.
 
-One final class; every known model (default, BFM, FLAME, ICT) is a function elsewhere that returns it. This module knows
-no file format, no camera and no light.
+One final class; every known model (default, BFM, FLAME, ICT) is a function elsewhere that returns
+it. This module knows no file format, no camera and no light.
 
-Frame: millimetres, x to the viewer's right (the person's left), y up, z out of the face towards the viewer. The origin is
-placed so that the camera c = 0 puts the mean face where an aligned crop shows it.
+Frame: millimetres, x to the viewer's right (the person's left), y up, z out of the face towards
+the viewer. The origin is placed so that the camera c = 0 puts the mean face where an aligned crop
+shows it.
 """
 
 from collections.abc import Sequence
@@ -16,15 +17,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 FACE_PARTS = ("face", "eye_left", "eye_right", "mouth", "teeth", "tongue")
-"""What training and fitting render: skin in front of the ears, eyeballs, the inside of the mouth."""
+"""What training and fitting render: skin in front of the ears, eyeballs, the inside of the
+mouth."""
 
 
 @final
 @dataclass(frozen=True)
 class MorphableModel:
-    """A linear 3D morphable model in millimetres and sRGB [0, 1], coefficients in standard deviations.
+    """A linear 3D morphable model in millimetres and sRGB [0, 1], coefficients in standard
+    deviations.
 
-    Basis vectors are already multiplied by their standard deviation, so N(0, 1) is the prior of every coefficient.
+    Basis vectors are already multiplied by their standard deviation, so N(0, 1) is the prior of
+    every coefficient.
     """
 
     name: str
@@ -50,10 +54,12 @@ class MorphableModel:
     """Row of `part_names` for every vertex."""
     part_names: tuple[str, ...]
     arkit_mm: Float[Tensor, "blendshape vertex 3"]
-    """Offsets in mm of the named blendshapes at weight 1 (ARKit names); empty when a model has none."""
+    """Offsets in mm of the named blendshapes at weight 1 (ARKit names); empty when a model has
+    none."""
     arkit_names: tuple[str, ...]
     pixels_per_mm: float
-    """Scale of an aligned 224-pixel crop, in which the eyes of the mean face are 63 pixels apart."""
+    """Scale of an aligned 224-pixel crop, in which the eyes of the mean face are 63 pixels
+    apart."""
     licences: tuple[str, ...] = ()
     """Names of the assets (see `facegpt.assets`) that shaped this model."""
 
@@ -62,12 +68,14 @@ class MorphableModel:
         shape: Float[Tensor, "batch identity"],
         expression: Float[Tensor, "batch expression"],
     ) -> Float[Tensor, "batch vertex 3"]:
-        """The mesh of each face: mean + alpha . identity + delta . expression (Tewari et al. 2017, eq. 1)."""
+        """The mesh of each face: mean + alpha . identity + delta . expression (Tewari et al. 2017,
+        eq. 1)."""
         offsets = shape @ self.identity_mm.flatten(1) + expression @ self.expression_mm.flatten(1)
         return self.mean_mm + offsets.view(-1, *self.mean_mm.shape)
 
     def albedo_srgb(self, albedo: Float[Tensor, "batch albedo"]) -> Float[Tensor, "batch vertex 3"]:
-        """The colour of each vertex without light; a linear model, so it may leave [0, 1] (not clamped here)."""
+        """The colour of each vertex without light; a linear model, so it may leave [0, 1] (not
+        clamped here)."""
         offsets = albedo @ self.albedo_basis.flatten(1)
         return self.albedo_mean + offsets.view(-1, *self.albedo_mean.shape)
 
@@ -77,7 +85,8 @@ class MorphableModel:
         return torch.isin(self.part, torch.tensor(rows, device=self.part.device))
 
     def restricted_to(self, names: Sequence[str] = FACE_PARTS) -> "MorphableModel":
-        """The model of some parts only: triangles whose three vertices all belong, and their vertices.
+        """The model of some parts only: triangles whose three vertices all belong, and their
+        vertices.
 
         Raises:
             ValueError: No triangle is left, or a landmark vertex lies outside the parts.
@@ -117,12 +126,12 @@ class MorphableModel:
             arkit_mm=self.arkit_mm[:, used].contiguous(),
         )
 
-    def to(self, *args: object, **kwargs: object) -> "MorphableModel":
-        """`Tensor.to`; a dtype reaches the real-valued tensors only."""
+    def to(self, target: torch.dtype | torch.device | str) -> "MorphableModel":
+        """The model on another device, or its real numbers in another dtype."""
         moved = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                target = value.to(*args, **kwargs)  # pyright: ignore
-                moved[field.name] = target if value.is_floating_point() else target.to(value.dtype)
+            whole_number = isinstance(value, Tensor) and not value.is_floating_point()
+            if isinstance(value, Tensor) and not (whole_number and isinstance(target, torch.dtype)):
+                moved[field.name] = value.to(target)
         return replace(self, **moved)

@@ -1,7 +1,8 @@
 """Theta: the 257 numbers that describe a face, as named blocks.
 
-The blocks and their order are those of the paper, theta = [alpha, delta, gamma, phi, c] (section 3.1). This module knows
-sizes and order only; what a number means is the business of `model.py`, `geometry/lighting.py` and `geometry/camera.py`.
+The blocks and their order are those of the paper, theta = [alpha, delta, gamma, phi, c] (section
+3.1). This module knows sizes and order only; what a number means is the business of `model.py`,
+`geometry/lighting.py` and `geometry/camera.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,8 @@ PARAMETER_COUNT = sum(BLOCK_SIZES.values())
 class FaceParameters:
     """A batch of faces as named blocks of theta (paper, section 3.1).
 
-    Zero everywhere is the mean face, neutral, seen from the front in an aligned crop under white ambient light.
+    Zero everywhere is the mean face, neutral, seen from the front in an aligned crop under white
+    ambient light.
     """
 
     shape: Float[Tensor, "batch identity"]
@@ -32,7 +34,8 @@ class FaceParameters:
     albedo: Float[Tensor, "batch albedo"]
     """gamma, in standard deviations."""
     illumination: Float[Tensor, "batch 27"]
-    """phi, 9 spherical harmonics x 3 colours, harmonic-major, as offsets from white ambient light."""
+    """phi, 9 spherical harmonics x 3 colours, harmonic-major, as offsets from white ambient
+    light."""
     camera: Float[Tensor, "batch 6"]
     """c = pitch, yaw, roll (radians), x, y (half crops), log of the scale."""
 
@@ -75,9 +78,9 @@ class FaceParameters:
         """A copy that carries no gradient and shares no memory."""
         return FaceParameters(**{k: v.detach().clone() for k, v in self.blocks().items()})
 
-    def to(self, *args: object, **kwargs: object) -> "FaceParameters":
-        """`Tensor.to` on every block."""
-        return FaceParameters(**{k: v.to(*args, **kwargs) for k, v in self.blocks().items()})  # pyright: ignore
+    def to(self, target: torch.dtype | torch.device | str) -> "FaceParameters":
+        """All blocks on another device or in another dtype."""
+        return FaceParameters(**{k: v.to(target) for k, v in self.blocks().items()})
 
     def __len__(self) -> int:
         return self.shape.shape[0]
