@@ -24,15 +24,15 @@ $(BIN)/python:
 
 # torch first and alone: what comes after cannot drag in another build of it.
 $(VENV)/.torch-installed: constraints.txt | $(BIN)/python
-	$(PIP) install --quiet $(PIP_FLAGS) -c constraints.txt torch
+	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt torch
 	@touch $@
 
 $(VENV)/.demo-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed
-	$(PIP) install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[demo]'
+	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed
-	$(PIP) install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.demo-installed
 
 install: $(VENV)/.dev-installed ## Make .venv with everything that work on the project needs
