@@ -49,7 +49,7 @@ test-all: $(VENV)/.dev-installed ## Every test
 lint: $(VENV)/.dev-installed ## Style, types and floors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev-installed ## Let ruff rewrite the files
