@@ -57,7 +57,7 @@ format: $(VENV)/.dev-installed ## Let ruff rewrite the files
 	$(BIN)/ruff format
 
 bench: $(VENV)/.dev-installed ## Every benchmark, one after the other
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@code=0; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || code=1; done; exit $$code
 
 docs: $(VENV)/.dev-installed ## Build the manual into site/
 	$(BIN)/mkdocs build --strict
