@@ -60,7 +60,7 @@ bench: $(VENV)/.dev-installed ## Every benchmark, one after the other
 	@code=0; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || code=1; done; exit $$code
 
 docs: $(VENV)/.dev-installed ## Build the manual into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 cli-docs: $(VENV)/.dev-installed ## Write docs/cli.md again from the --help of every command
 	$(BIN)/python scripts/build_cli_docs.py
