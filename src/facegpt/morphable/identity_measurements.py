@@ -77,12 +77,12 @@ def cheekbone_prominence(face: ProbedFace) -> Float[Tensor, "batch"]:
 
 @_of_shape("mm", "cheeks", "hollow", "full")
 def cheek_fullness(face: ProbedFace) -> Float[Tensor, "batch"]:
-    """How far the cheeks bulge beyond the line from cheekbone to jaw."""
+    """How far the cheeks bulge beyond the lines between cheekbone, mouth corner and jaw."""
     p = face.neutral
     outwards = p.x("cheek_left") - p.x("cheek_right")
-    outwards = outwards - (p.x("cheekbone_left", 11) - p.x("cheekbone_right", 5))
+    outwards = outwards - (p.x("malar_left", 10, 54, 12) - p.x("malar_right", 6, 48, 4))
     forwards = p.z("cheek_left", "cheek_right")
-    forwards = forwards - p.z("cheekbone_left", "cheekbone_right", 5, 11)
+    forwards = forwards - p.z("malar_left", "malar_right", 6, 10, 48, 54, 4, 12)
     return (outwards / 2 + forwards) * 0.5**0.5
 
 
