@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from facegpt.morphable.appearance_measurements import cielab_from_srgb
 from facegpt.morphable.blendshapes import expression_from_arkit
+from facegpt.morphable.colour import cielab_from_srgb
 from facegpt.morphable.default import load_default
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import BLOCK_SIZES, FaceParameters
@@ -327,6 +327,14 @@ def test_a_model_without_eyes_and_tongue_goes_without_their_names(
     assert set(prior_population(plain).quantiles) == set(available(plain))
     with pytest.raises(ValueError, match="has no tongue_tip"):
         measure(NEUTRAL, plain, ["tongue"])
+
+
+def test_the_rendered_part_measures_as_the_whole_head(any_model: MorphableModel) -> None:
+    face = crowd(any_model)
+    part = any_model.restricted_to()
+    assert available(part) == available(any_model)
+    for name, value in measure(face, any_model).items():
+        torch.testing.assert_close(measure(face, part, [name])[name], value, msg=name)
 
 
 def test_one_face_is_measured_in_milliseconds(model: MorphableModel) -> None:

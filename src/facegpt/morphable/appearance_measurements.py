@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facegpt.geometry.lighting import sh_basis
+from facegpt.geometry.lighting import light_coefficients, sh_basis
 from facegpt.morphable.measurement import Measurement, enter_into
 from facegpt.morphable.probe import ProbedFace
 
@@ -22,35 +22,11 @@ _of_camera = enter_into(TABLE, "camera")
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Rec. 709 weights of R, G, B."""
 
-_XYZ_FROM_RGB = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
-_WHITE_D65 = (0.9505, 1.0, 1.089)
-
-
-def cielab_from_srgb(srgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """CIELAB (D65) of sRGB colours; values outside [0, 1] are taken as the nearest inside (IEC
-    61966-2-1).
-    """
-    value = srgb.clamp(1e-4, 1.0)
-    linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ srgb.new_tensor(_XYZ_FROM_RGB).T / srgb.new_tensor(_WHITE_D65)
-    root = torch.where(xyz > (6 / 29) ** 3, xyz ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    fx, fy, fz = root.unbind(-1)
-    return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-1)
-
-
-def _lab(face: ProbedFace, *patches: str) -> Float[Tensor, "batch 3"]:
-    colours = [face.colours[name] for name in patches]
-    return cielab_from_srgb(sum(colours[1:], colours[0]) / len(colours))
-
-
-def _skin(face: ProbedFace) -> Float[Tensor, "batch 3"]:
-    return _lab(face, "cheeks", "forehead")
-
 
 @_of_albedo("L*", "skin", "dark", "light")
 def skin_lightness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """CIELAB lightness of cheeks and forehead, 0 black to 100 white."""
-    return _skin(face)[:, 0]
+    return face.lab["skin"][:, 0]
 
 
 @_of_albedo("degree", "skin", "dark", "very light")
@@ -58,59 +34,59 @@ def skin_typology_angle(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Individual typology angle atan2(L* - 50, b*): above 55 very light, 41 light, 28 intermediate,
     10 tan, below -30 dark.
     """
-    lab = _skin(face)
+    lab = face.lab["skin"]
     return torch.rad2deg(torch.atan2(lab[:, 0] - 50, lab[:, 2]))
 
 
 @_of_albedo("degree", "undertone", "cool, pink", "warm, golden")
 def skin_undertone(face: ProbedFace) -> Float[Tensor, "batch"]:
     """CIELAB hue angle of the skin: small is pink, large is yellow."""
-    lab = _skin(face)
+    lab = face.lab["skin"]
     return torch.rad2deg(torch.atan2(lab[:, 2], lab[:, 1]))
 
 
 @_of_albedo("a*", "skin", "sallow", "ruddy")
 def skin_redness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """CIELAB a* of cheeks and forehead."""
-    return _skin(face)[:, 1]
+    return face.lab["skin"][:, 1]
 
 
 @_of_albedo("a*", "cheeks", "pale", "rosy")
 def cheek_redness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """a* of the cheeks less a* of the forehead."""
-    return _lab(face, "cheeks")[:, 1] - _lab(face, "forehead")[:, 1]
+    return face.lab["cheeks"][:, 1] - face.lab["forehead"][:, 1]
 
 
 @_of_albedo("a*", "nose", "pale", "red")
 def nose_redness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """a* of the tip of the nose less a* of cheeks and forehead."""
-    return _lab(face, "nose")[:, 1] - _skin(face)[:, 1]
+    return face.lab["nose"][:, 1] - face.lab["skin"][:, 1]
 
 
 @_of_albedo("a*", "lips", "pale", "red")
 def lip_redness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """a* of the lips less a* of the skin."""
-    return _lab(face, "lips")[:, 1] - _skin(face)[:, 1]
+    return face.lab["lips"][:, 1] - face.lab["skin"][:, 1]
 
 
 @_of_albedo("L*", "lips", "lighter", "darker")
 def lip_darkness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Lightness of the skin less that of the lips."""
-    return _skin(face)[:, 0] - _lab(face, "lips")[:, 0]
+    return face.lab["skin"][:, 0] - face.lab["lips"][:, 0]
 
 
 @_of_albedo("L*", "brows", "faint", "dark and dense")
 def brow_darkness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Lightness of the forehead less that of the brows: density and thickness together."""
-    return _lab(face, "forehead")[:, 0] - _lab(face, "brows")[:, 0]
+    return face.lab["forehead"][:, 0] - face.lab["brows"][:, 0]
 
 
 @_of_albedo("ratio", "brows", "thin", "thick")
 def brow_thickness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Darkness above and below the line of the brows divided by the darkness on it."""
-    forehead = _lab(face, "forehead")[:, 0]
-    core = (forehead - _lab(face, "brows")[:, 0]).clamp(min=5.0)
-    return (forehead - _lab(face, "brow_rims")[:, 0]) / core
+    forehead = face.lab["forehead"][:, 0]
+    core = (forehead - face.lab["brows"][:, 0]).clamp(min=5.0)
+    return (forehead - face.lab["brow_rims"][:, 0]) / core
 
 
 @_of_albedo("L*", "beard", "none", "dark")
@@ -118,31 +94,23 @@ def beard_shadow(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Lightness of the cheeks less that of chin and jaw: stubble or a beard as far as the albedo
     holds it.
     """
-    return _lab(face, "cheeks")[:, 0] - _lab(face, "beard")[:, 0]
+    return face.lab["cheeks"][:, 0] - face.lab["beard"][:, 0]
 
 
 @_of_albedo("L*", "eyes", "dark", "light", needs=("irises",))
 def eye_lightness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """CIELAB lightness of the irises."""
-    return _lab(face, "irises")[:, 0]
+    return face.lab["irises"][:, 0]
 
 
 @_of_albedo("b*", "eyes", "blue or grey", "brown", needs=("irises",))
 def eye_warmth(face: ProbedFace) -> Float[Tensor, "batch"]:
     """CIELAB b* of the irises: negative is blue."""
-    return _lab(face, "irises")[:, 2]
-
-
-def _coefficients(face: ProbedFace) -> Float[Tensor, "batch 9 3"]:
-    """The coefficients of light with the constant that phi leaves out; harmonic by colour."""
-    phi = face.theta.illumination.view(-1, 9, 3)
-    ambient = torch.zeros_like(phi[:1])
-    ambient[:, 0] = 1.0
-    return phi + ambient
+    return face.lab["irises"][:, 2]
 
 
 def _grey_coefficients(face: ProbedFace) -> Float[Tensor, "batch 9"]:
-    light = _coefficients(face)
+    light = light_coefficients(face.theta.illumination)
     return light @ light.new_tensor(LUMINANCE)
 
 
@@ -224,7 +192,7 @@ def light_elevation(face: ProbedFace) -> Float[Tensor, "batch"]:
 @_of_illumination("log2 ratio", "light", "cool", "warm")
 def light_warmth(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Binary logarithm of red over blue of the mean light; 0 is white."""
-    light = _coefficients(face)
+    light = light_coefficients(face.theta.illumination)
     mean = _HARMONICS.to(light).mean(0) @ light
     red, blue = mean[:, 0].clamp(min=0.02), mean[:, 2].clamp(min=0.02)
     return torch.log2(red / blue)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from facegpt.morphable.colour import cielab_from_srgb
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 
@@ -98,10 +99,10 @@ class ProbedFace:
         return Points(offsets, self.probe.points)
 
     @cached_property
-    def colours(self) -> dict[str, Float[Tensor, "batch 3"]]:
-        """Mean albedo of each patch in sRGB, as the linear model gives it."""
+    def lab(self) -> dict[str, Float[Tensor, "batch 3"]]:
+        """CIELAB of the mean albedo of each patch."""
         offsets = torch.einsum("ba,apc->bpc", self.theta.albedo, self.probe.colour_basis)
-        rows = (self.probe.colour_mean + offsets).unbind(1)
+        rows = cielab_from_srgb(self.probe.colour_mean + offsets).unbind(1)
         return {name: rows[i] for name, i in self.probe.patches.items()}
 
 
@@ -205,11 +206,12 @@ def _patch_vertices(model: MorphableModel, points: dict[str, int]) -> dict[str, 
         mark[[49, 50, 51, 52, 53, 55, 56, 57, 58, 59]]
         + mark[[61, 61, 62, 63, 63, 65, 65, 66, 67, 67]]
     ) / 2
+    malar = model.mean_mm[[points["malar_right"], points["malar_left"]]]
+    cheeks, front = around(malar + 5 * down, 0.1), around(forehead, 0.16)
     patches = {
-        "cheeks": around(
-            model.mean_mm[[points["malar_right"], points["malar_left"]]] + 5 * down, 0.1
-        ),
-        "forehead": around(forehead, 0.16),
+        "skin": torch.cat([cheeks, front]),
+        "cheeks": cheeks,
+        "forehead": front,
         "nose": around(mark[[30]], 0.08),
         "lips": around(lips, 0.03),
         "brows": around(torch.cat([brows, brows + down]), 0.03),

@@ -1,0 +1,18 @@
+"""CIELAB, the colour space in which a person sees differences; knows no skin and no light."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_XYZ_FROM_RGB = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+_WHITE_D65 = (0.9505, 1.0, 1.089)
+
+
+def cielab_from_srgb(srgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """CIELAB (D65) of sRGB colours (IEC 61966-2-1); values outside [0, 1] count as the nearest inside."""
+    value = srgb.clamp(1e-4, 1.0)
+    linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ srgb.new_tensor(_XYZ_FROM_RGB).T / srgb.new_tensor(_WHITE_D65)
+    root = torch.where(xyz > (6 / 29) ** 3, xyz ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    fx, fy, fz = root.unbind(-1)
+    return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-1)
