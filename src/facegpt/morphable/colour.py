@@ -9,7 +9,7 @@ _WHITE_D65 = (0.9505, 1.0, 1.089)
 
 
 def cielab_from_srgb(srgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """CIELAB (D65) of sRGB colours (IEC 61966-2-1); values outside [0, 1] count as the nearest inside."""
+    """CIELAB (D65) of sRGB colours (IEC 61966-2-1), which are cut to [0, 1]."""
     value = srgb.clamp(1e-4, 1.0)
     linear = torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     xyz = linear @ srgb.new_tensor(_XYZ_FROM_RGB).T / srgb.new_tensor(_WHITE_D65)
