@@ -1,0 +1,156 @@
+"""From theta to a picture, differentiably: M(theta), camera, light, raster, interpolation (eq. 2b).
+
+float32 and float64 on a CPU go through compiled kernels, everything else through plain torch.
+Visibility is fixed within a step: gradients flow through colours and positions, not silhouettes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, Int32
+from torch import Tensor
+
+from facegpt.geometry.camera import (
+    project_orthographic,
+    project_perspective,
+    rotation_from_angles,
+)
+from facegpt.geometry.lighting import light_coefficients, sh_basis
+from facegpt.geometry.mesh import vertex_normals
+from facegpt.morphable.framing import CROP_SIZE
+from facegpt.morphable.model import MorphableModel
+from facegpt.morphable.parameters import FaceParameters
+from facegpt.rendering.fast import interpolate_numba, normals_numba, shade_numba
+from facegpt.rendering.rasterizer import check_screen, find_rasterizer
+from facegpt.rendering.reference import interpolate
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a batch of theta looks like."""
+
+    image: Float[Tensor, "batch 3 height width"]
+    """sRGB, black where there is no face; not clamped, light may exceed 1."""
+    mask: Bool[Tensor, "batch height width"]
+    """Where the face is."""
+    triangle_ids: Int32[Tensor, "batch height width"]
+    """Number of the visible triangle, -1 for background."""
+    vertices_px: Float[Tensor, "batch vertex 3"]
+    """x, y in pixels and depth in mm (small is near)."""
+    landmarks_px: Float[Tensor, "batch 68 2"]
+
+
+class Renderer:
+    """Renders one morphable model into square pictures."""
+
+    def __init__(
+        self,
+        model: MorphableModel,
+        size: int = CROP_SIZE,
+        *,
+        rasterizer: str = "auto",
+        focal_px: float | None = None,
+    ) -> None:
+        """Prepare the model for fast evaluation.
+
+        Args:
+            model: Usually `MorphableModel.restricted_to()`, the parts that photos show.
+            size: Side of the pictures in pixels.
+            rasterizer: numba, torch, nvdiffrast, pytorch3d, or auto. `torch` also takes the plain
+                torch twins of all other steps.
+            focal_px: Perspective with this focal length; weak perspective, as in the paper, if None.
+
+        Raises:
+            ValueError: No such rasteriser, or a size below 1.
+        """
+        if size < 1:
+            raise ValueError(f"a picture needs a size of at least 1 pixel, got {size}")
+        self.model = model
+        self.size = size
+        self.focal_px = focal_px
+        self._compiled = rasterizer != "torch" and model.mean_mm.device.type == "cpu"
+        self._rasterize = find_rasterizer(rasterizer, model.mean_mm.device)
+        self._geometry = torch.cat([model.identity_mm, model.expression_mm]).flatten(1)
+        self._albedo = model.albedo_basis.flatten(1)
+
+    def __call__(self, theta: FaceParameters) -> Rendering:
+        """Render every face of the batch.
+
+        Raises:
+            ValueError: A vertex is NaN or infinite.
+        """
+        model, size = self.model, self.size
+        vertices = self._vertices_mm(theta)
+        screen = self._project(vertices, theta.camera)
+        check_screen(screen)
+        with torch.no_grad():
+            ids = self._rasterize(screen, model.triangles, size, size)
+        normals = self._normals(vertices)
+        normals = normals @ rotation_from_angles(theta.camera[:, :3]).transpose(1, 2)
+        albedo = (theta.albedo @ self._albedo).view(len(theta), -1, 3) + model.albedo_mean
+        colours = self._shade(albedo, normals, theta.illumination)
+        image = self._interpolate(screen, colours, ids)
+        return Rendering(
+            image.permute(0, 3, 1, 2), ids >= 0, ids, screen, screen[:, model.landmarks68, :2]
+        )
+
+    def landmarks_px(self, theta: FaceParameters) -> Float[Tensor, "batch 68 2"]:
+        """Where the 68 points lie, without drawing anything."""
+        model, points = self.model, self.model.landmarks68
+        basis = torch.cat([model.identity_mm[:, points], model.expression_mm[:, points]]).flatten(1)
+        coefficients = torch.cat([theta.shape, theta.expression], dim=1)
+        vertices = (coefficients @ basis).view(-1, 68, 3) + model.mean_mm[points]
+        return self._project(vertices, theta.camera)[..., :2]
+
+    def _vertices_mm(self, theta: FaceParameters) -> Float[Tensor, "batch vertex 3"]:
+        coefficients = torch.cat([theta.shape, theta.expression], dim=1)
+        return (coefficients @ self._geometry).view(len(theta), -1, 3) + self.model.mean_mm
+
+    def _project(self, vertices_mm: Tensor, camera: Tensor) -> Tensor:
+        scale = self.model.pixels_per_mm
+        if self.focal_px is None:
+            return project_orthographic(vertices_mm, camera, self.size, scale)
+        return project_perspective(vertices_mm, camera, self.size, scale, self.focal_px)
+
+    def _normals(self, vertices: Tensor) -> Tensor:
+        function = normals_numba if self._compiled else vertex_normals
+        return function(vertices, self.model.triangles)
+
+    def _shade(self, albedo: Tensor, normals: Tensor, phi: Tensor) -> Tensor:
+        light = light_coefficients(phi)
+        if self._compiled:
+            return shade_numba(albedo, normals, light)
+        return albedo * (sh_basis(normals) @ light)
+
+    def _interpolate(self, screen: Tensor, colours: Tensor, ids: Tensor) -> Tensor:
+        function = interpolate_numba if self._compiled else interpolate
+        perspective = self.focal_px is not None
+        return function(screen, colours, ids, self.model.triangles, perspective=perspective)
+
+
+def render_mesh(
+    vertices_px: Float[Tensor, "batch vertex 3"],
+    values: Float[Tensor, "batch vertex channel"],
+    triangles: Int[Tensor, "triangle 3"],
+    height: int,
+    width: int,
+    *,
+    rasterizer: str = "auto",
+    cull_back: bool = False,
+) -> tuple[Float[Tensor, "batch height width channel"], Int32[Tensor, "batch height width"]]:
+    """Any attributes of any mesh as a picture, zero where there is nothing.
+
+    Args:
+        vertices_px: x, y in pixels and depth (small is near).
+        values: Any number of channels, interpolated without perspective.
+
+    Returns:
+        The picture and the number of the visible triangle at every pixel (-1 for background).
+    """
+    check_screen(vertices_px)
+    compiled = vertices_px.device.type == "cpu" and rasterizer != "torch"
+    with torch.no_grad():
+        rasterize = find_rasterizer(rasterizer, vertices_px.device)
+        ids = rasterize(vertices_px, triangles, height, width, cull_back=cull_back)
+    function = interpolate_numba if compiled else interpolate
+    return function(vertices_px, values, ids, triangles), ids
