@@ -20,9 +20,11 @@ _SMALLEST_EYE_MM = 2.0
 """A neutral opening below this is taken as this, or the openness of slit eyes would mean nothing.
 """
 
-_CORNERS_FOLLOW_CHIN = 0.6
-"""A dropping jaw takes the corners of the mouth along by this share (jawOpen of the default model:
-0.61).
+_CORNERS_FOLLOW_CHIN, _CORNERS_FOLLOW_GAP = 0.5, 0.1
+"""A dropping jaw and parting lips take the corners of the mouth down by these shares.
+
+Together they leave jawOpen of the default model without a smile; the split was chosen on photos
+described as happy or not.
 """
 
 _LIPS_THIN_BY = 0.25
@@ -59,7 +61,8 @@ def eye_squint(face: ProbedFace) -> Float[Tensor, "batch"]:
 
 
 def _corner_raise(face: ProbedFace, corner: int) -> Float[Tensor, "batch"]:
-    return face.offset.y(corner) - _CORNERS_FOLLOW_CHIN * face.offset.y(8)
+    taken_down = _CORNERS_FOLLOW_GAP * mouth_open(face) - _CORNERS_FOLLOW_CHIN * face.offset.y(8)
+    return face.offset.y(corner) + taken_down
 
 
 def _smile(face: ProbedFace, corner: int, outwards: float) -> Float[Tensor, "batch"]:

@@ -87,7 +87,7 @@ class Population:
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        rows = {name: [round(v, 6) for v in q.tolist()] for name, q in self.quantiles.items()}
+        rows = {name: [float(f"{v:.6g}") for v in q.tolist()] for name, q in self.quantiles.items()}
         path.write_text(json.dumps({"source": self.source, "quantiles": rows}) + "\n")
 
     @classmethod
