@@ -112,7 +112,10 @@ class TriangleSurface:
             The rows for which a further triangle of the group may be closer.
         """
         numbers, tree, radius = group
-        away, proposed = tree.query(points[rows], k=np.arange(1, count + 1))
+        away, proposed = (
+            np.asarray(answer).reshape(len(rows), count)
+            for answer in tree.query(points[rows], k=count)
+        )
         candidates = numbers[proposed]
         found = _closest_of(points[rows], self.corners[candidates], candidates)
         better = found.distance < best.distance[rows]

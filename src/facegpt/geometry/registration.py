@@ -260,4 +260,4 @@ def nearest_vertices(
     points: Float[np.ndarray, "point 3"], vertices: Float[np.ndarray, "vertex 3"]
 ) -> Int[np.ndarray, "point"]:
     """The number of the vertex closest to each point."""
-    return KDTree(vertices).query(points)[1].astype(np.int64)
+    return np.asarray(KDTree(vertices).query(points)[1], dtype=np.int64)
