@@ -1,4 +1,5 @@
-"""The procedural albedo basis: skin colours from melanin and haemoglobin, painted regions, no photo.
+"""The procedural albedo basis: skin colours from melanin and haemoglobin, painted regions, no
+photo.
 
 Random people are painted by an absorbance model (Beer-Lambert: colour = exp(-pigment)) and summed
 up by principal components in sRGB. It knows what skin can look like, not how often; it looks like

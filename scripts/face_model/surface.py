@@ -75,7 +75,8 @@ def smooth_modes(surface: Surface, count: int) -> tuple[Array, Array]:
     """The smoothest fields on the skin: Laplace-Beltrami modes without the constant.
 
     Returns:
-        (count, vertex) with mean square 1 over the skin, zero elsewhere; (count,) wavelengths in mm.
+        (count, vertex) with mean square 1 over the skin, zero elsewhere; (count,) wavelengths in
+        mm.
     """
     skin = np.flatnonzero(surface.skin)
     stiffness = surface.laplacian()[skin][:, skin]
@@ -92,7 +93,8 @@ def smooth_modes(surface: Surface, count: int) -> tuple[Array, Array]:
 
 
 def regions(surface: Surface) -> dict[str, Array]:
-    """Name -> soft mask: lips, brows, lids, under_eyes, cheeks, nose, nostrils, beard, ears, hair."""
+    """Name -> soft mask: lips, brows, lids, under_eyes, cheeks, nose, nostrils, beard, ears,
+    hair."""
     points, mark = surface.points_mm, surface.points_mm[surface.landmarks68]
     size = np.linalg.norm(mark[36:42].mean(0) - mark[42:48].mean(0)) / 63.0
 
@@ -124,7 +126,8 @@ def regions(surface: Surface) -> dict[str, Array]:
 
 
 def eye_angles_degrees(surface: Surface) -> Array:
-    """(vertex,) angle between the axis of the eye and each vertex of the eyeballs; nan elsewhere."""
+    """(vertex,) angle between the axis of the eye and each vertex of the eyeballs; nan
+    elsewhere."""
     angle = np.full(len(surface.points_mm), np.nan)
     for name in EYE_PARTS:
         own = surface.within(name)

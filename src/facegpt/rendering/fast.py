@@ -69,7 +69,7 @@ class _Normals(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         vertices, triangles, total, normals = ctx.saved_tensors
         scratch, result = torch.empty_like(vertices), torch.empty_like(vertices)
         v, f, t, n, g, s, r = (
@@ -98,7 +98,7 @@ class _Shade(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         albedo, normals, light, scale = ctx.saved_tensors
         results = [torch.empty_like(x) for x in (albedo, normals, light)]
         a, n, s, g, ga, gn, gs = (
@@ -131,7 +131,7 @@ class _Interpolate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         screen, values, ids, triangles = ctx.saved_tensors
         results = [torch.empty_like(screen), torch.empty_like(values)]
         s, v, t, f, g, gs, gv = (

@@ -190,7 +190,7 @@ def shade_backward(albedo, normals, light, grad, grad_albedo, grad_normals, grad
 
 
 SLIVER_PX2 = 1e-2
-"""Below this doubled area the corners are averaged: snapping moves them too far for barycentrics."""
+"""Below this doubled area the corners are averaged: snapping moves them too far."""
 
 
 @njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ same picture. To add one, write a function with the signature of `Rasterizer` in
 
 import difflib
 import importlib.util
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Int32
@@ -19,6 +19,7 @@ from facegpt.rendering.reference import rasterize_torch
 MAX_PX = float(1 << 20)
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """Draws triangles into a picture of triangle numbers."""
 

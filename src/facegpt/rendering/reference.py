@@ -1,4 +1,5 @@
-"""Rendering in plain torch: the slow, obvious twin of the compiled kernels, and the path on a GPU."""
+"""Rendering in plain torch: the slow, obvious twin of the compiled kernels, and the path on a
+GPU."""
 
 import torch
 from torch import Tensor

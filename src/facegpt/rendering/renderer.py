@@ -58,7 +58,8 @@ class Renderer:
             size: Side of the pictures in pixels.
             rasterizer: numba, torch, nvdiffrast, pytorch3d, or auto. `torch` also takes the plain
                 torch twins of all other steps.
-            focal_px: Perspective with this focal length; weak perspective, as in the paper, if None.
+            focal_px: Perspective with this focal length; weak perspective, as in the paper, if
+                None.
 
         Raises:
             ValueError: No such rasteriser, or a size below 1.
