@@ -79,5 +79,5 @@ def check_screen(screen: Float[Tensor, "batch vertex 3"]) -> None:
         face, vertex, axis = (int(i) for i in bad.nonzero()[0])
         raise ValueError(
             f"vertex {vertex} of face {face} cannot be drawn: {'xyz'[axis]} is "
-            f"{float(screen[face, vertex, axis])} (limit {MAX_PX:.0f}); theta is NaN or far too large"
+            f"{float(screen[face, vertex, axis])} (limit {MAX_PX:.0f}); theta is NaN or too large"
         )
