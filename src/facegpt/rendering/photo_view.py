@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from facegpt.morphable.framing import CROP_SIZE
-from facegpt.perception.alignment import align
+from facegpt.perception.alignment import align, resample
 from facegpt.perception.images import Photo
 from facegpt.reconstruction import FaceReconstruction
 
@@ -23,6 +23,7 @@ MAX_SCALE = 4
 
 _BROW_WIDTH_PX = 7
 """The skin mask has holes at brows and nostrils; holes up to twice this are closed (224 crop)."""
+_SAFETY_PX = 3
 _OUTLINE_PX = 3.0
 _LID_PX = 0.7
 _LASHES_PX = 1.5
@@ -59,17 +60,16 @@ def photo_view(photo: Photo, reconstruction: FaceReconstruction) -> PhotoView:
     scale = int(np.clip(np.ceil(photo_px_per_crop_px), 1, MAX_SCALE))
     points = original_px.double() @ crop_from_image[:2, :2].T + crop_from_image[:2, 2]
     skin, eyes = _masks(aligned.skin.numpy(), aligned.validity.numpy(), points.numpy(), scale)
-    image = resample(photo.rgb, _photo_from_view(photo, crop_from_image, scale), CROP_SIZE * scale)
+    photo_from_view = photo_from_crop(photo, reconstruction) @ image_scaling(1 / scale)
+    pixels = resample(photo.rgb, photo_from_view.numpy(), CROP_SIZE * scale)
+    image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
     return PhotoView(image, skin, eyes, scale, photo.is_grey)
 
 
-def _photo_from_view(
-    photo: Photo, crop_from_image: Float[Tensor, "3 3"], scale: int
-) -> Float[Tensor, "3 3"]:
-    """Pixels of the view to pixels of the (perhaps reduced) photo, centres at whole numbers."""
-    crop_from_view = image_scaling(1 / scale)
-    photo_from_image = image_scaling(photo.photo_from_original)
-    return photo_from_image @ torch.linalg.inv(crop_from_image) @ crop_from_view
+def photo_from_crop(photo: Photo, reconstruction: FaceReconstruction) -> Float[Tensor, "3 3"]:
+    """Pixels of the aligned 224 crop to pixels of the (perhaps reduced) photo."""
+    image_from_crop = torch.linalg.inv(reconstruction.crop_from_image.double())
+    return image_scaling(photo.photo_from_original) @ image_from_crop
 
 
 def image_scaling(factor: float) -> Float[Tensor, "3 3"]:
@@ -80,56 +80,38 @@ def image_scaling(factor: float) -> Float[Tensor, "3 3"]:
     return matrix
 
 
-def resample(
-    rgb: np.ndarray, source_from_target: Float[Tensor, "3 3"], side: int
-) -> Float[Tensor, "3 side side"]:
-    """Cut a square out of an image; averaged first where the image is finer than the square."""
-    step = max(1, int(float(torch.linalg.det(source_from_target[:2, :2]).abs().sqrt())))
-    corners = torch.tensor([[0, 0], [side, 0], [0, side], [side, side]], dtype=torch.float64)
-    box = corners @ source_from_target[:2, :2].T + source_from_target[:2, 2]
-    low = (box.min(dim=0).values.floor().long() - step).clamp(min=0)
-    high = box.max(dim=0).values.ceil().long() + step + 1
-    part = rgb[int(low[1]) : max(int(high[1]), 1), int(low[0]) : max(int(high[0]), 1)]
-    if part.size == 0:
-        return torch.zeros(3, side, side)
-    image = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255
-    step = min(step, *image.shape[2:])
-    image = torch.nn.functional.avg_pool2d(image, step)
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    target = torch.stack([x, y], dim=-1).double()
-    source = target @ source_from_target[:2, :2].T + source_from_target[:2, 2] - low
-    source = (source + 0.5) / step
-    size = torch.tensor([image.shape[3], image.shape[2]], dtype=torch.float64)
-    grid = (2 * source / size - 1).float()[None]
-    return torch.nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False)[
-        0
-    ]
-
-
 def _masks(
     skin: np.ndarray, validity: np.ndarray, landmarks68_px: np.ndarray, scale: int
 ) -> tuple[Tensor, Tensor]:
-    eyes = sum(_polygon(landmarks68_px[list(eye)], 1) for eye in _EYES)
-    mouth = _polygon(landmarks68_px[list(_LIPS_INSIDE)], 1)
-    whole = ndimage.binary_closing(
-        np.pad(skin | (eyes > 0) | (mouth > 0), 16), _disc(_BROW_WIDTH_PX)
-    )[16:-16, 16:-16]
-    whole = ndimage.binary_erosion(whole & validity, _disc(3))
-    outline = ndimage.gaussian_filter(whole.astype(np.float32), _OUTLINE_PX)
-    # The blur must not reach over the border of the mask: beyond it there is hair or nothing.
-    outline = np.clip(2 * outline - 1, 0, 1)
+    """Soft masks of skin and eyes at the scale of the view, from those of the 224 crop."""
+    coarse_eyes, coarse_lips = _openings(landmarks68_px, 1)
+    outline = _outline(skin | (coarse_eyes > 0) | (coarse_lips > 0), validity)
     fine = torch.nn.functional.interpolate(
         torch.from_numpy(outline)[None, None],
         scale_factor=scale,
         mode="bilinear",
         align_corners=False,
     )[0, 0]
-    points = (landmarks68_px + 0.5) * scale - 0.5
-    eyes = np.maximum(*(_polygon(points[list(eye)], scale) for eye in _EYES))
-    openings = np.maximum(eyes, _polygon(points[list(_LIPS_INSIDE)], scale))
+    eyes, lips = _openings((landmarks68_px + 0.5) * scale - 0.5, scale)
     # The mesh knows where an eyeball ends; lashes on its rim look better than a white line.
     around_eyes = ndimage.binary_dilation(eyes, _disc(round(_LASHES_PX * scale)))
-    return fine * (1 - _soft(openings, scale)), fine * _soft(around_eyes, scale)
+    return fine * (1 - _soft(np.maximum(eyes, lips), scale)), fine * _soft(around_eyes, scale)
+
+
+def _outline(whole: np.ndarray, validity: np.ndarray) -> np.ndarray:
+    margin = 2 * _BROW_WIDTH_PX
+    closed = ndimage.binary_closing(np.pad(whole, margin), _disc(_BROW_WIDTH_PX))
+    closed = closed[margin:-margin, margin:-margin]
+    kept = ndimage.binary_erosion(closed & validity, _disc(_SAFETY_PX))
+    blurred = ndimage.gaussian_filter(kept.astype(np.float32), _OUTLINE_PX)
+    # The blur must not reach over the border of the mask: beyond it there is hair or nothing.
+    return np.clip(2 * blurred - 1, 0, 1)
+
+
+def _openings(points_px: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Between the lids and between the lips."""
+    eyes = [_polygon(points_px[list(eye)], scale) for eye in _EYES]
+    return np.maximum(*eyes), _polygon(points_px[list(_LIPS_INSIDE)], scale)
 
 
 def _polygon(points_px: np.ndarray, scale: int) -> np.ndarray:

@@ -27,9 +27,10 @@ from facegpt.geometry.obj import write_obj
 from facegpt.geometry.ply import write_ply
 from facegpt.morphable.blendshapes import BlendshapeFit, fit_blendshapes
 from facegpt.morphable.model import MorphableModel
+from facegpt.perception.alignment import resample
 from facegpt.perception.images import Photo
 from facegpt.reconstruction import SCHEMA, FaceReconstruction, write_record
-from facegpt.rendering.photo_view import image_scaling, photo_view, resample
+from facegpt.rendering.photo_view import image_scaling, photo_from_crop, photo_view
 from facegpt.rendering.pictures import contact_sheet, overlay
 from facegpt.rendering.texture import bake_texture, sample_texture, vertex_of_uv
 
@@ -123,9 +124,9 @@ def sheet_of(
     face: FaceReconstruction, model: MorphableModel, photo: Photo
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The contact sheet of one face: photo, overlay, shape, albedo, relit, three poses."""
-    photo_from_tile = _photo_from_crop(face, photo) @ image_scaling(224 / _SHEET_TILE_PX)
+    photo_from_tile = photo_from_crop(photo, face) @ image_scaling(224 / _SHEET_TILE_PX)
     tiles = [
-        (resample(rgb, photo_from_tile, _SHEET_TILE_PX) * 255).byte().permute(1, 2, 0).numpy()
+        resample(rgb, photo_from_tile.numpy(), _SHEET_TILE_PX)
         for rgb in (photo.rgb, _overlay(face, model, photo))
     ]
     texture = bake_texture(model, face.parameters, photo_view(photo, face))
@@ -236,14 +237,9 @@ def _overlay(face: FaceReconstruction, model: MorphableModel, photo: Photo) -> n
         photo.rgb,
         model.restricted_to(),
         face.parameters,
-        _photo_from_crop(face, photo),
+        photo_from_crop(photo, face),
         is_grey=photo.is_grey,
     )
-
-
-def _photo_from_crop(face: FaceReconstruction, photo: Photo) -> Float[Tensor, "3 3"]:
-    image_from_crop = torch.linalg.inv(face.crop_from_image.double())
-    return image_scaling(photo.photo_from_original) @ image_from_crop
 
 
 def licence_lines(face: FaceReconstruction) -> list[str]:
