@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,15 @@ class _Head:
     face: FaceReconstruction
     model: MorphableModel
     photo: Photo
-    texture: UInt8[np.ndarray, "height width 3"] | None
-    blendshapes: BlendshapeFit
+
+    @cached_property
+    def texture(self) -> UInt8[np.ndarray, "height width 3"]:
+        view = photo_view(self.photo, self.face)
+        return bake_texture(self.model, self.face.parameters, view)
+
+    @cached_property
+    def blendshapes(self) -> BlendshapeFit:
+        return fit_blendshapes(self.model, self.face.parameters.expression)
 
 
 def save_reconstruction(
@@ -81,14 +89,7 @@ def save_reconstruction(
         if name not in _FILES:
             [nearest] = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0)
             raise ValueError(f"no format {name!r}; did you mean {nearest!r}? Known: {FORMATS}")
-    needs_texture = {"glb", "obj", "ply"} & set(formats) and len(model.uv) > 0
-    head = _Head(
-        face,
-        model,
-        photo,
-        bake_texture(model, face.parameters, photo_view(photo, face)) if needs_texture else None,
-        fit_blendshapes(model, face.parameters.expression),
-    )
+    head = _Head(face, model, photo)
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
@@ -97,20 +98,20 @@ def save_reconstruction(
         _move(unfinished, directory)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return [directory / file for name in formats for file in _files(name, directory)]
+    return [directory / file for name in formats for file in _FILES[name]]
 
 
 def is_complete(directory: Path, formats: Sequence[str] = FORMATS) -> bool:
     """Whether an earlier run has written all of these files."""
-    # The material files of head.obj are only there when the model has texture coordinates.
-    return all((directory / _FILES[name][0]).is_file() for name in formats)
+    return all((directory / file).is_file() for name in formats for file in _FILES[name])
 
 
 def load_texture(directory: Path) -> UInt8[np.ndarray, "height width 3"] | None:
     """The texture of a face that was saved here, or None when no file holds one."""
     picture = directory / "head.png"
     if picture.is_file():
-        return np.asarray(Image.open(picture).convert("RGB"))
+        with Image.open(picture) as image:
+            return np.asarray(image.convert("RGB"))
     try:
         document, binary = read_glb_chunks(directory / "head.glb")
         view = document["bufferViews"][document["images"][0]["bufferView"]]
@@ -265,7 +266,3 @@ def _move(unfinished: Path, directory: Path) -> None:
         (directory / "face.json").unlink(missing_ok=True)
     for path in sorted(unfinished.iterdir(), key=lambda p: p.name == "face.json"):
         os.replace(path, directory / path.name)
-
-
-def _files(name: str, directory: Path) -> list[str]:
-    return [file for file in _FILES[name] if (directory / file).exists()]
