@@ -48,7 +48,7 @@ def main(arguments: Arguments) -> None:
     model = load_default()
     theta = FaceParameters.cat([read_theta(f) for f in files])
     people = population.population_of(theta, model, f"{arguments.who} ({len(files)} faces)")
-    target = Path(population.__file__).with_name(f"population_{model.name}.json")
+    target = population.ASSETS / f"population_{model.name}.json"
     people.save(target)
     print(f"{target}: {len(people.quantiles)} measurements of {len(files)} faces")
 

@@ -172,15 +172,13 @@ def mouth_width(face: ProbedFace) -> Float[Tensor, "batch"]:
 @_of_shape("mm", "upper lip", "thin", "full")
 def upper_lip_fullness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Height of the red of the upper lip in the middle."""
-    p = face.neutral
-    return (_distance(p, 51, 62) + _distance(p, 50, 61) + _distance(p, 52, 63)) / 3
+    return face.neutral.y(50, 51, 52) - face.neutral.y(61, 62, 63)
 
 
 @_of_shape("mm", "lower lip", "thin", "full")
 def lower_lip_fullness(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Height of the red of the lower lip in the middle."""
-    p = face.neutral
-    return (_distance(p, 57, 66) + _distance(p, 58, 67) + _distance(p, 56, 65)) / 3
+    return face.neutral.y(65, 66, 67) - face.neutral.y(56, 57, 58)
 
 
 @_of_shape("mm", "lips", "thin", "full")

@@ -30,6 +30,9 @@ from facegpt.morphable.probe import ProbedFace, probe_of
 QUANTILES = 101
 """The 0th to the 100th percentile."""
 
+ASSETS = Path(__file__).parent / "assets"
+"""Where measured populations lie."""
+
 _SAMPLES = 4000
 _SEED = 68
 _YAW_PITCH_ROLL_DEGREES = (7.0, 15.0, 5.0)
@@ -166,7 +169,7 @@ def default_population(model: MorphableModel) -> Population:
     Raises:
         ValueError: The file is there and broken.
     """
-    measured = Path(__file__).with_name(f"population_{model.name}.json")
+    measured = ASSETS / f"population_{model.name}.json"
     prior = prior_population(model)
     return prior.with_rows_of(Population.load(measured)) if measured.is_file() else prior
 

@@ -202,10 +202,9 @@ def _patch_vertices(model: MorphableModel, points: dict[str, int]) -> dict[str, 
     beard = torch.stack(
         [(mark[57] + mark[8]) / 2, (mark[48] + mark[6]) / 2, (mark[54] + mark[10]) / 2]
     )
-    lips = (
-        mark[[49, 50, 51, 52, 53, 55, 56, 57, 58, 59]]
-        + mark[[61, 61, 62, 63, 63, 65, 65, 66, 67, 67]]
-    ) / 2
+    # The inner landmarks may lie inside the mouth: take their height only.
+    lips = mark[[49, 50, 51, 52, 53, 55, 56, 57, 58, 59]].clone()
+    lips[:, 1] += 0.4 * (mark[[61, 61, 62, 63, 63, 65, 65, 66, 67, 67], 1] - lips[:, 1])
     malar = model.mean_mm[[points["malar_right"], points["malar_left"]]]
     cheeks, front = around(malar + 5 * down, 0.1), around(forehead, 0.16)
     patches = {
