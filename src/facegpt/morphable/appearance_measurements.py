@@ -81,14 +81,6 @@ def brow_darkness(face: ProbedFace) -> Float[Tensor, "batch"]:
     return face.lab["forehead"][:, 0] - face.lab["brows"][:, 0]
 
 
-@_of_albedo("ratio", "brows", "thin", "thick")
-def brow_thickness(face: ProbedFace) -> Float[Tensor, "batch"]:
-    """Darkness above and below the line of the brows divided by the darkness on it."""
-    forehead = face.lab["forehead"][:, 0]
-    core = (forehead - face.lab["brows"][:, 0]).clamp(min=5.0)
-    return (forehead - face.lab["brow_rims"][:, 0]) / core
-
-
 @_of_albedo("L*", "beard", "none", "dark")
 def beard_shadow(face: ProbedFace) -> Float[Tensor, "batch"]:
     """Lightness of the cheeks less that of chin and jaw: stubble or a beard as far as the albedo

@@ -214,7 +214,6 @@ def _patch_vertices(model: MorphableModel, points: dict[str, int]) -> dict[str, 
         "nose": around(mark[[30]], 0.08),
         "lips": around(lips, 0.03),
         "brows": around(torch.cat([brows, brows + down]), 0.03),
-        "brow_rims": around(torch.cat([brows - 1.6 * down, brows + 2.4 * down]), 0.02),
         "beard": around(beard, 0.08),
         "irises": _iris_vertices(model, points),
     }
