@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import scipy.sparse
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from facegpt.geometry.export import MeshFileError, TexturedMesh, read_bounded, write_atomically
-from facegpt.geometry.mesh import vertex_normals
 
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
@@ -176,7 +177,7 @@ def _attributes(buffer: _Buffer, mesh: TexturedMesh, corners: _Corners) -> dict[
     position = mesh.vertices_mm.detach().numpy()[corners.vertices] * _METRES_PER_MM
     attributes = {
         "POSITION": buffer.dense(position, bounds=True),
-        "NORMAL": buffer.dense(_unit_normals(mesh, mesh.vertices_mm)[corners.vertices]),
+        "NORMAL": buffer.dense(_Normals(mesh)(mesh.vertices_mm)[corners.vertices]),
     }
     if mesh.uv is not None:
         uv = mesh.uv.numpy()[corners.texels]
@@ -189,11 +190,12 @@ def _attributes(buffer: _Buffer, mesh: TexturedMesh, corners: _Corners) -> dict[
 
 
 def _targets(buffer: _Buffer, mesh: TexturedMesh, corners: _Corners) -> list[dict[str, int]]:
-    base = _unit_normals(mesh, mesh.vertices_mm)
+    normals = _Normals(mesh)
+    base = normals(mesh.vertices_mm)
     targets = []
     for offset in mesh.morphs_mm.values():
         moves = offset.detach().numpy()[corners.vertices]
-        turns = (_unit_normals(mesh, mesh.vertices_mm + offset) - base)[corners.vertices]
+        turns = (normals(mesh.vertices_mm + offset) - base)[corners.vertices]
         moved = np.linalg.norm(moves, axis=1) > _STILL_MM
         turned = np.linalg.norm(turns, axis=1) > _STILL_NORMAL
         targets.append(
@@ -205,11 +207,24 @@ def _targets(buffer: _Buffer, mesh: TexturedMesh, corners: _Corners) -> list[dic
     return targets
 
 
-def _unit_normals(mesh: TexturedMesh, vertices_mm: torch.Tensor) -> np.ndarray:
-    """Normals as glTF allows them: of length one, also where no triangle gives a direction."""
-    normals = vertex_normals(vertices_mm.detach()[None], mesh.triangles)[0].double().numpy()
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 1e-3, normals / np.maximum(length, 1e-3), (0.0, 0.0, 1.0))
+class _Normals:
+    """Vertex normals of one mesh in many poses, as glTF allows them: always of length one."""
+
+    def __init__(self, mesh: TexturedMesh) -> None:
+        self._triangles = mesh.triangles.numpy()
+        count, triangle_count = len(mesh.vertices_mm), len(self._triangles)
+        triangle = np.repeat(np.arange(triangle_count), 3)
+        ones = np.ones(3 * triangle_count)
+        self._around = scipy.sparse.csr_array(
+            (ones, (self._triangles.ravel(), triangle)), shape=(count, triangle_count)
+        )
+
+    def __call__(self, vertices_mm: Float[Tensor, "vertex 3"]) -> np.ndarray:
+        a, b, c = vertices_mm.detach().double().numpy()[self._triangles].transpose(1, 0, 2)
+        total = self._around @ np.cross(b - a, c - a)
+        length = np.linalg.norm(total, axis=1, keepdims=True)
+        # Where no triangle gives a direction any will do.
+        return np.where(length > 1e-9, total / np.maximum(length, 1e-9), (0.0, 0.0, 1.0))
 
 
 def _material(buffer: _Buffer, mesh: TexturedMesh, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
@@ -24,6 +24,8 @@ MAX_SCALE = 4
 _BROW_WIDTH_PX = 7
 """The skin mask has holes at brows and nostrils; holes up to twice this are closed (224 crop)."""
 _SAFETY_PX = 3
+_HAIR_DARKER, _HAIR_TINT = 0.4, 0.22
+"""Logarithms of the lightness and the tint that set hair apart from the cheeks."""
 _OUTLINE_PX = 3.0
 _LID_PX = 0.7
 _LASHES_PX = 1.5
@@ -59,7 +61,8 @@ def photo_view(photo: Photo, reconstruction: FaceReconstruction) -> PhotoView:
     photo_px_per_crop_px = image_px_per_crop_px * photo.photo_from_original
     scale = int(np.clip(np.ceil(photo_px_per_crop_px), 1, MAX_SCALE))
     points = original_px.double() @ crop_from_image[:2, :2].T + crop_from_image[:2, 2]
-    skin, eyes = _masks(aligned.skin.numpy(), aligned.validity.numpy(), points.numpy(), scale)
+    whole = without_fringe(aligned.skin.numpy(), aligned.crop.numpy(), points.numpy())
+    skin, eyes = _masks(whole, aligned.validity.numpy(), points.numpy(), scale)
     photo_from_view = photo_from_crop(photo, reconstruction) @ image_scaling(1 / scale)
     pixels = resample(photo.rgb, photo_from_view.numpy(), CROP_SIZE * scale)
     image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
@@ -78,6 +81,33 @@ def image_scaling(factor: float) -> Float[Tensor, "3 3"]:
     matrix[0, 0] = matrix[1, 1] = factor
     matrix[0, 2] = matrix[1, 2] = 0.5 * (factor - 1)
     return matrix
+
+
+def without_fringe(
+    skin: Bool[np.ndarray, "224 224"],
+    crop: Float[np.ndarray, "3 224 224"],
+    landmarks68_px: Float[np.ndarray, "68 2"],
+) -> Bool[np.ndarray, "224 224"]:
+    """The skin mask without hair that falls over the forehead.
+
+    Skin models take much blond and brown hair for skin. On a texture a cut strip of it is ugly, so
+    the forehead ends where, going up from the brows, the colour first leaves that of the cheeks.
+    """
+    rows, columns = np.mgrid[:CROP_SIZE, :CROP_SIZE]
+    brows = landmarks68_px[17:27][np.argsort(landmarks68_px[17:27, 0])]
+    brow_line = np.interp(columns[0], brows[:, 0], brows[:, 1]) - _BROW_WIDTH_PX
+    eye_line, mouth_line = landmarks68_px[36:48, 1].max(), landmarks68_px[48:68, 1].min()
+    cheeks = skin & (rows > eye_line) & (rows < mouth_line)
+    if cheeks.sum() < 50:
+        return skin
+    colour = np.log(ndimage.gaussian_filter(crop, (0, 1, 1)) + 0.02)
+    apart = colour - np.median(colour[:, cheeks], axis=1)[:, None, None]
+    lightness = apart.mean(axis=0)
+    tint = np.abs(apart - lightness).max(axis=0)
+    hair = (lightness < -_HAIR_DARKER) | (tint > _HAIR_TINT)
+    hair = ndimage.binary_opening(hair, _disc(1)) & (rows < brow_line)
+    covered = np.logical_or.accumulate(hair[::-1], axis=0)[::-1]
+    return skin & ~covered
 
 
 def _masks(

@@ -24,8 +24,8 @@ from facegpt.rendering.tone import luminance, single_tone, spread_tone
 
 TEXTURE_SIZE = 1024
 
-_SKIN_PARTS = ("face", "ear_left", "ear_right", "ears", "scalp", "neck")
 _EYE_PARTS = ("eye_left", "eye_right")
+_NO_SKIN_PARTS = (*_EYE_PARTS, "mouth", "teeth", "tongue")
 _GRAZING, _FRONTAL = 0.2, 0.55
 """Cosines between which a surface begins to be believed, and is believed in full."""
 _HIDDEN_MM = 2.5
@@ -60,7 +60,7 @@ def bake_texture(
     with torch.no_grad():
         seen = _look(model, theta, view)
         albedo = model.albedo_srgb(theta.albedo)[0].clamp(0.01, 1.0)
-        skin, eyes = model.part_mask(_SKIN_PARTS).float(), model.part_mask(_EYE_PARTS).float()
+        skin, eyes = (~model.part_mask(_NO_SKIN_PARTS)).float(), model.part_mask(_EYE_PARTS).float()
         parts = torch.stack([skin, eyes], dim=1)
         tone = _vertex_tone(model, seen, view, albedo, parts)
         vertex_data = torch.cat(
@@ -159,7 +159,7 @@ def _texels(
     vertex_of_texel = vertex_of_uv(model)
     uv = torch.stack([model.uv[:, 0], 1 - model.uv[:, 1]], dim=1) * size - 0.5
     # Some models reuse the texels of the skin inside the mouth: the skin lies in front.
-    behind = 1.0 - model.part_mask(_SKIN_PARTS).float()[vertex_of_texel]
+    behind = model.part_mask(_NO_SKIN_PARTS).float()[vertex_of_texel]
     flat = torch.cat([uv, behind[:, None]], dim=1)[None]
     data = vertex_data[vertex_of_texel][None]
     image, ids = render_mesh(flat, data, model.uv_triangles, size, size)
@@ -171,7 +171,7 @@ def sample_texture(
     texture: UInt8[np.ndarray, "height width 3"], uv: Float[Tensor, "*grid 2"]
 ) -> Float[Tensor, "*grid 3"]:
     """Colours of a texture (first row at v = 1) in [0, 1], bilinear."""
-    image = torch.from_numpy(np.ascontiguousarray(texture)).permute(2, 0, 1)[None].float() / 255
+    image = torch.from_numpy(texture.copy()).permute(2, 0, 1)[None].float() / 255
     grid = torch.stack([2 * uv[..., 0] - 1, 1 - 2 * uv[..., 1]], dim=-1)
     sampled = torch.nn.functional.grid_sample(
         image, grid.reshape(1, 1, -1, 2), padding_mode="border", align_corners=False
