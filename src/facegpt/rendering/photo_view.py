@@ -23,10 +23,10 @@ MAX_SCALE = 4
 
 _BROW_WIDTH_PX = 7
 """The skin mask has holes at brows and nostrils; holes up to twice this are closed (224 crop)."""
-_SAFETY_PX = 3
+_SAFETY_PX = 2
 _HAIR_DARKER, _HAIR_TINT = 0.4, 0.22
 """Logarithms of the lightness and the tint that set hair apart from the cheeks."""
-_OUTLINE_PX = 3.0
+_OUTLINE_PX = 2.5
 _LID_PX = 0.7
 _LASHES_PX = 1.5
 _EYES = (range(36, 42), range(42, 48))

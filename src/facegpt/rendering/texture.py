@@ -35,7 +35,7 @@ _DARKEST = 0.3
 _BRIGHTEST = 1.45
 """A texel is at most this much brighter than its surroundings: glints go, freckles stay."""
 _MIRROR_TRUST = 0.9
-_FEATHER_TEXELS = 4
+_FEATHER_TEXELS = 8
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _feathered(weight: Float[Tensor, "inside"], inside: Tensor) -> Float[Tensor,
     image = torch.zeros(2, *inside.shape)
     image[0, inside] = weight
     image[1] = inside
-    # A border of about 20 texels needs no fine grid.
+    # A border of some 40 texels needs no fine grid.
     pool = torch.nn.functional.avg_pool2d
     coarse = pool(image[None], _FEATHER_TEXELS)
     for _ in range(2):

@@ -15,7 +15,7 @@ from facegpt.morphable.model import MorphableModel
 
 _LUMINANCE = (0.299, 0.587, 0.114)
 """Rec. 601 luma of sRGB."""
-_STIFFNESS = 40.0
+_STIFFNESS = 15.0
 """The correction is smooth over the square root of this many edges."""
 _HOMESICK = 2e-3
 """Pull to the average tone where nothing is seen."""
