@@ -73,13 +73,18 @@ def posed(
 
 
 def portrait(
-    model: MorphableModel, theta: FaceParameters, *, yaw: float = 0.0, pitch: float = 0.0
+    model: MorphableModel,
+    theta: FaceParameters,
+    *,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    roll: float = 0.0,
 ) -> FaceParameters:
     """The same face turned to an angle (radians), with the whole mesh in the picture.
 
     The scale does not depend on the angle, so the frames of a turntable fit together.
     """
-    turned = posed(theta, yaw=yaw, pitch=pitch)
+    turned = posed(theta, yaw=yaw, pitch=pitch, roll=roll)
     mesh = model.vertices_mm(theta.shape, torch.zeros_like(theta.expression))[0]
     low, high = mesh.min(dim=0).values, mesh.max(dim=0).values
     centre = (low + high) / 2
