@@ -1,4 +1,4 @@
-"""Stage one finds the face that made the points, and believes the prior where the points are silent."""
+"""Stage one finds the face that made the points; where they are silent the prior speaks."""
 
 import torch
 
@@ -42,7 +42,9 @@ def test_jacobian_is_the_derivative(tiny_face_model: MorphableModel) -> None:
     def project(moved: torch.Tensor) -> torch.Tensor:
         return _project_with_jacobian(sparse, moved[:, :6], moved[:, 6:])[0].flatten(1)
 
-    numeric = (project(unknowns + step * direction) - project(unknowns - step * direction)) / (2 * step)
+    numeric = (project(unknowns + step * direction) - project(unknowns - step * direction)) / (
+        2 * step
+    )
     torch.testing.assert_close(jacobian @ direction, numeric, rtol=1e-5, atol=1e-5)
 
 

@@ -108,7 +108,8 @@ def _solve_light(
     weight: Float[Tensor, "vertex"],
     is_grey: bool,
 ) -> Float[Tensor, "9 3"]:
-    """Offsets of phi from white light; a grey photo can only have been taken in colourless light."""
+    """Offsets of phi from white light; a grey photo can only have been taken in colourless
+    light."""
     if is_grey:
         level = _shown(albedo, is_grey)
         rows = (harmonics * level).unsqueeze(1)

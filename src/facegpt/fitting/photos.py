@@ -6,15 +6,31 @@ One broken file never stops the others, and a finished photo is not fitted again
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from facegpt.fitting.reconstructor import AnalysisBySynthesis
+from facegpt.morphable.model import MorphableModel
 from facegpt.perception.images import ImageError, Photo, load_image
+from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.results import FORMATS, is_complete, save_reconstruction
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"}
 )
 _PHOTOS_AT_ONCE = 8
+
+
+@runtime_checkable
+class PhotoReconstructor(Protocol):
+    """A method that takes several photos at once, such as `AnalysisBySynthesis`."""
+
+    @property
+    def model(self) -> MorphableModel:
+        """The whole head that results are written with."""
+        ...
+
+    def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
+        """Every face of every photo, largest first."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ def _pictures_of(image: Path) -> list[Path]:
 
 
 def fit_photos(
-    reconstructor: AnalysisBySynthesis,
+    reconstructor: PhotoReconstructor,
     tasks: Sequence[PhotoTask],
     formats: Sequence[str] = FORMATS,
 ) -> Iterator[PhotoOutcome]:
@@ -88,7 +104,7 @@ def fit_photos(
 
 
 def _fit_some(
-    reconstructor: AnalysisBySynthesis,
+    reconstructor: PhotoReconstructor,
     tasks: Sequence[PhotoTask],
     formats: Sequence[str],
     reserved: set[Path],
