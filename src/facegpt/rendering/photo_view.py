@@ -14,8 +14,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from facegpt.morphable.framing import CROP_SIZE
-from facegpt.perception.alignment import align, resample
+from facegpt.perception.alignment import align
 from facegpt.perception.images import Photo
+from facegpt.perception.resampling import resample
 from facegpt.reconstruction import FaceReconstruction
 
 MAX_SCALE = 4

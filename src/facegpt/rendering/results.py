@@ -28,8 +28,8 @@ from facegpt.geometry.obj import write_obj
 from facegpt.geometry.ply import write_ply
 from facegpt.morphable.blendshapes import BlendshapeFit, fit_blendshapes
 from facegpt.morphable.model import MorphableModel
-from facegpt.perception.alignment import resample
 from facegpt.perception.images import Photo
+from facegpt.perception.resampling import resample
 from facegpt.reconstruction import SCHEMA, FaceReconstruction, write_record
 from facegpt.rendering.photo_view import image_scaling, photo_from_crop, photo_view
 from facegpt.rendering.pictures import contact_sheet, overlay
