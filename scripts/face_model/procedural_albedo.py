@@ -26,11 +26,12 @@ _SKIN_SRGB = (0.79, 0.62, 0.54)
 _MELANIN_GROUPS = ((-0.45, 0.45), (0.25, 0.35), (1.25, 0.20))
 """Offset of melanin and share of three wide groups of people."""
 _HAIR_SRGB = (0.17, 0.13, 0.11)
-_FIXED_SRGB = {
+FIXED_SRGB = {
     "mouth": (0.42, 0.19, 0.19),
     "teeth": (0.87, 0.84, 0.77),
     "tongue": (0.70, 0.40, 0.40),
 }
+_IRIS_SRGB, _IRIS_BLUE = (0.30, 0.20, 0.14), (-0.03, 0.05, 0.10)
 SCLERA_SRGB = (0.84, 0.81, 0.79)
 _TRAITS = (
     *("melanin", "blood", "warmth", "rings", "stubble", "blush", "lip_blood", "lip_melanin"),
@@ -114,32 +115,33 @@ class Painter:
         return np.maximum(pigment - np.log(linear_from_srgb(np.array(_SKIN_SRGB))), 0.03)
 
     def _paint_inner_parts(self, colours: Array, value: dict[str, float]) -> None:
-        for name, srgb in _FIXED_SRGB.items():
+        for name, srgb in FIXED_SRGB.items():
             colours[self._surface.within(name)] = srgb
         eye = ~np.isnan(self._eye)
-        colours[eye] = eye_colours(
-            self._eye[eye], value["sclera"], value["iris_light"], value["iris_blue"]
-        )
+        iris = np.array(_IRIS_SRGB) * np.exp(0.22 * value["iris_light"])
+        iris = np.clip(iris + np.array(_IRIS_BLUE) * value["iris_blue"], 0.02, 1)
+        colours[eye] = eye_colours(self._eye[eye], iris, 1 + 0.03 * value["sclera"])
 
 
-def eye_colours(
-    angle_degrees: Array, sclera: float = 0.0, iris_light: float = 0.0, iris_blue: float = 0.0
-) -> Array:
-    """(vertex, 3) sRGB colours of eyeballs from the angle to their axis and three traits."""
-    angle = angle_degrees[:, None]
-    white = np.array(SCLERA_SRGB) * (1 + 0.03 * sclera) - [0, 0.05, 0.06] * np.clip(
-        (angle - 40) / 50, 0, 1
-    )
-    brown = np.array([0.30, 0.20, 0.14]) * np.exp(0.22 * iris_light)
-    iris = brown + np.array([-0.03, 0.05, 0.10]) * iris_blue
-    ring = np.exp(-(((angle - 12.5) / 4) ** 2))
-    iris = np.clip(iris * (1 + 0.25 * ring), 0.02, 1)
-    rim = np.clip((angle - 19) / (_IRIS_DEGREES - 19), 0, 1) ** 2
-    iris = iris * (1 - 0.5 * rim)
-    inside = np.clip((_IRIS_DEGREES + 0.6 - angle) / 1.6, 0, 1)
-    pupil = np.clip((_PUPIL_DEGREES + 0.5 - angle) / 1.2, 0, 1)
-    colours = white * (1 - inside) + iris * inside
-    return np.clip(colours * (1 - pupil) + 0.03 * pupil, 0, 1)
+def iris_share(angle_degrees: Array) -> Array:
+    """(vertex,) how much an eyeball takes the colour of its iris, by the angle to its axis."""
+    ring = np.exp(-(((angle_degrees - 12.5) / 4) ** 2))
+    rim = np.clip((angle_degrees - 19) / (_IRIS_DEGREES - 19), 0, 1) ** 2
+    inside = np.clip((_IRIS_DEGREES + 0.6 - angle_degrees) / 1.6, 0, 1)
+    pupil = np.clip((_PUPIL_DEGREES + 0.5 - angle_degrees) / 1.2, 0, 1)
+    return (1 + 0.25 * ring) * (1 - 0.5 * rim) * inside * (1 - pupil)
+
+
+def eye_colours(angle_degrees: Array, iris_srgb: Array, whiteness: float = 1.0) -> Array:
+    """(vertex, 3) sRGB colours of eyeballs from the angle to their axis: pupil, iris with a darker
+    rim, white that reddens towards the lids."""
+    white = np.array(SCLERA_SRGB) * whiteness
+    redness = np.clip((angle_degrees - 40) / 50, 0, 1)[:, None]
+    white = white - redness * [0, 0.05, 0.06]
+    outside = np.clip((angle_degrees - _IRIS_DEGREES + 1.0) / 1.6, 0, 1)[:, None]
+    pupil = np.clip((_PUPIL_DEGREES + 0.5 - angle_degrees) / 1.2, 0, 1)[:, None]
+    colours = white * outside + iris_share(angle_degrees)[:, None] * iris_srgb
+    return np.clip(colours + 0.03 * pupil, 0, 1)
 
 
 def symmetric_components(

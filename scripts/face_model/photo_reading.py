@@ -1,0 +1,145 @@
+"""Training photos as aligned crops: which ones, with which points, and which pixels can be skin."""
+
+import csv
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_dilation
+from scipy.spatial import ConvexHull
+
+from facegpt.morphable.framing import CROP_SIZE
+from facegpt.perception.alignment import align
+from facegpt.perception.images import load_image
+from facegpt.perception.skin import skin_probability
+
+_EVENING = 0.6
+"""Groups of n photos weigh n ** (1 - 0.6) together: small ones count, without one photo of them
+counting like twenty others."""
+_OPEN_MOUTH_PX = 6.0
+_WIDE_YAW = 0.35
+_OPEN_EYE_PX2 = 60
+
+
+@dataclass(frozen=True)
+class PhotoEntry:
+    """One row of the index."""
+
+    path: Path
+    group: str
+    """Ethnicity as the index has it."""
+    gender: str
+    yaw: float
+    landmarks68_px: NDArray[np.float32]
+    """(68, 2) in pixels of the photo."""
+
+
+@dataclass(frozen=True)
+class AlignedPhoto:
+    """A crop of 224 pixels and what can be used of it."""
+
+    crop: NDArray[np.uint8]
+    """(224, 224, 3)."""
+    usable: NDArray[np.bool_]
+    """(224, 224): may be skin, lips, brows or beard of the face; wider than the mask A."""
+    landmarks68_px: NDArray[np.float32]
+    """(68, 2) in pixels of the crop."""
+
+
+def entries(images: Path, landmarks: Path, index: Path, split: str) -> list[PhotoEntry]:
+    """The photos of a split that show a face and are no duplicates.
+
+    Args:
+        landmarks: npz with `names` and `landmarks` (photo, 68, 2).
+        index: csv with name, gender, ethnicity, detected, split, yaw_proxy, dup_of.
+    """
+    with np.load(landmarks) as file:
+        points = dict(zip(file["names"].tolist(), file["landmarks"], strict=True))
+    with index.open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == split]
+    return [
+        PhotoEntry(
+            images / row["name"],
+            row["ethnicity"],
+            row["gender"],
+            float(row["yaw_proxy"] or 0),
+            points[row["name"]].astype(np.float32),
+        )
+        for row in rows
+        if row["detected"] == "1" and not row["dup_of"] and row["name"] in points
+    ]
+
+
+def read_photos(chosen: Sequence[PhotoEntry]) -> Iterator[AlignedPhoto]:
+    """Aligned crops, one by one."""
+    for entry in chosen:
+        face = align(load_image(entry.path), entry.landmarks68_px)
+        crop = (face.crop.permute(1, 2, 0) * 255).round().byte().numpy()
+        points = face.landmarks68_px.numpy()
+        usable = _usable(crop, points) & face.validity.numpy()
+        yield AlignedPhoto(crop, usable, points)
+
+
+def people_weights(chosen: Sequence[PhotoEntry], photos: Sequence[AlignedPhoto]) -> NDArray:
+    """(photo,) mean 1: groups evened out; open mouths and turned heads count less."""
+    cells = [(entry.group, entry.gender) for entry in chosen]
+    size = Counter(cells)
+    weight = np.array([size[cell] ** -_EVENING for cell in cells])
+    points = np.stack([photo.landmarks68_px for photo in photos])
+    gap = np.linalg.norm(points[:, 62] - points[:, 66], axis=1)
+    yaw = np.array([entry.yaw for entry in chosen])
+    weight *= np.where(gap > _OPEN_MOUTH_PX, 0.5, 1) * np.exp(-((yaw / _WIDE_YAW) ** 2))
+    return (weight / weight.mean()).astype(np.float32)
+
+
+def iris_srgb(photo: AlignedPhoto) -> NDArray[np.float64]:
+    """(3,) median colour of the rings around the dark middles of both eyes; nan for closed eyes."""
+    found = []
+    y, x = np.mgrid[:CROP_SIZE, :CROP_SIZE]
+    for eye in (range(36, 42), range(42, 48)):
+        inside = _polygon(photo.landmarks68_px[list(eye)])
+        if inside.sum() < _OPEN_EYE_PX2:
+            continue
+        brightness = photo.crop.mean(-1)
+        dark = np.where(inside, np.quantile(brightness[inside], 0.3) - brightness, 0).clip(0)
+        middle = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
+        distance = np.hypot(x - middle[0], y - middle[1])
+        ring = photo.crop[inside & (distance > 2.2) & (distance < 4.5)]
+        if len(ring) > 8:
+            # the upper fifth are reflections of lamps
+            found.append(ring[ring.mean(1) < np.quantile(ring.mean(1), 0.8)])
+    return np.median(np.concatenate(found), 0) / 255 if found else np.full(3, np.nan)
+
+
+def _usable(crop: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Skin by its colour; whatever lies between brows and mouth; dark beards; no eyes, no mouth."""
+    skin = _skin_table()[tuple((crop >> 3).reshape(-1, 3).T)].reshape(CROP_SIZE, CROP_SIZE)
+    features = _polygon(_hull(points[17:]))
+    bearded = _polygon(_hull(np.concatenate([points[2:15], points[31:36]])))
+    usable = (skin > 0.5) | features | (bearded & (skin > 0.15))
+    for hole in (range(36, 42), range(42, 48), range(60, 68)):
+        usable &= ~binary_dilation(_polygon(points[list(hole)]))
+    return usable
+
+
+@functools.cache
+def _skin_table() -> NDArray[np.float64]:
+    """(32, 32, 32) probability of skin for colours in steps of 8."""
+    steps = (np.arange(32) * 8 + 4).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+    return skin_probability(colours.reshape(-1, 3)).reshape(32, 32, 32)
+
+
+def _hull(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    return points[ConvexHull(points).vertices]
+
+
+def _polygon(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    picture = Image.new("1", (CROP_SIZE, CROP_SIZE))
+    ImageDraw.Draw(picture).polygon([tuple(point) for point in points.tolist()], fill=1)
+    return np.array(picture)
