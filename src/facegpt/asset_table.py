@@ -71,7 +71,7 @@ _TABLE = (
     Asset(
         name="default",
         title="the default face model",
-        file="morphable/default_face.npz",
+        file="morphable/assets/face_model.npz",
         licence=(
             "shape and expressions CC0-1.0 (MakeHuman data); albedo statistics computed from "
             "generated portraits without a stated licence"
@@ -85,7 +85,7 @@ _TABLE = (
     Asset(
         name="default-procedural",
         title="the default face model with procedural colours",
-        file="morphable/default_face.npz",
+        file="morphable/assets/face_model.npz",
         licence="CC0-1.0 (MakeHuman data, computed colours)",
         commercial_use=True,
         homepage=_OURS,
@@ -96,7 +96,7 @@ _TABLE = (
     Asset(
         name="skin-model",
         title="the skin colour model",
-        file="perception/skin_colour.npz",
+        file="perception/assets/skin_colour.npz",
         licence="statistics of colours of generated portraits without a stated licence",
         commercial_use=None,
         homepage=_OURS,

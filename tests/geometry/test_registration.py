@@ -126,12 +126,11 @@ def test_icp_refuses_nonsense() -> None:
         icp(np.zeros((3, 3)), surface, iterations=0)
 
 
-def test_a_warp_meets_its_targets_and_keeps_affine_maps() -> None:
+def test_a_warp_meets_its_targets_and_keeps_shifts() -> None:
     generator = np.random.default_rng(1)
     source, points = generator.standard_normal((20, 3)), generator.standard_normal((50, 3))
-    affine = generator.standard_normal((3, 3))
-    warped = thin_plate_warp(source, source @ affine, points)
-    np.testing.assert_allclose(warped, points @ affine, atol=1e-8)
+    shifted = thin_plate_warp(source, source + (1.0, -2.0, 3.0), points)
+    np.testing.assert_allclose(shifted, points + (1.0, -2.0, 3.0), atol=1e-8)
     target = source + generator.standard_normal((20, 3))
     np.testing.assert_allclose(thin_plate_warp(source, target, source), target, atol=1e-8)
 
@@ -149,6 +148,14 @@ def test_soft_registration_bends_onto_the_surface() -> None:
     before = surface.closest(bent).distance.mean()
     after = surface.closest(soft_registration(bent, surface, reach=4.0)).distance.mean()
     assert after < 0.2 * before
+
+
+def test_pinned_points_stay() -> None:
+    vertices, triangles = bumpy_surface()
+    raised = vertices + (0.0, 0.0, 1.0)
+    pins = np.array([3, 300, 600])
+    bent = soft_registration(raised, TriangleSurface(vertices, triangles), reach=4.0, pinned=pins)
+    np.testing.assert_allclose(bent[pins], raised[pins], atol=1e-8)
 
 
 @given(seed=st.integers(0, 99), count=st.integers(5, 60))

@@ -62,6 +62,7 @@ class TriangleSurface:
             (np.flatnonzero(size == s), KDTree(centroids[size == s]), radius[size == s].max())
             for s in np.unique(size)
         ]
+        self._groups.sort(key=lambda group: -len(group[0]))
 
     @cached_property
     def normals(self) -> Float[np.ndarray, "triangle 3"]:
@@ -87,7 +88,10 @@ class TriangleSurface:
             np.full(len(points), np.inf),
         )
         for numbers, tree, radius in self._groups:
-            open_rows, count = np.arange(len(points)), min(8, len(numbers))
+            # Most points are settled by the first group; the nearest centroid of another tells.
+            away = np.asarray(tree.query(points)[0])
+            open_rows = np.flatnonzero(away - radius < best.distance)
+            count = min(4, len(numbers))
             while len(open_rows):
                 pieces = -(-len(open_rows) * count // _AT_ONCE)
                 still_open = [

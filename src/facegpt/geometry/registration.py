@@ -190,20 +190,27 @@ def thin_plate_warp(
     target: Float[np.ndarray, "pair 3"],
     points: Float[np.ndarray, "point 3"],
     *,
-    smoothing: float = 0.0,
+    smoothing: float | Float[np.ndarray, "pair"] = 0.0,
 ) -> Float[np.ndarray, "point 3"]:
     """Carry points along with the smoothest map that takes the source points to the targets.
 
-    The kernel is r, the biharmonic spline of three dimensions (Bookstein's thin plate of two).
+    The kernel is r, the biharmonic spline of three dimensions (Bookstein's thin plate of two), on
+    the displacements: far from all pairs, points move as the pairs do on average.
 
     Args:
-        smoothing: 0 meets the targets exactly; larger values bend less.
+        smoothing: 0 meets the targets exactly; larger values bend less. One for all or one each.
     """
     source, first = np.unique(source, axis=0, return_index=True)
+    move = target[first] - source
+    smooth = np.broadcast_to(smoothing, len(target))[first]
     warp = RBFInterpolator(
-        source, target[first], kernel="linear", degree=1, smoothing=smoothing, neighbors=None
+        source,
+        move,
+        kernel="linear",
+        degree=0,
+        smoothing=smooth,  # pyright: ignore[reportArgumentType] one per pair is allowed
     )
-    return warp(points)
+    return points + warp(points)
 
 
 def soft_registration(
@@ -211,6 +218,7 @@ def soft_registration(
     surface: TriangleSurface,
     *,
     reach: float,
+    pinned: Int[np.ndarray, "pin"] | None = None,
     rounds: int = 5,
     handles: int = 400,
 ) -> Float[np.ndarray, "point 3"]:
@@ -222,17 +230,21 @@ def soft_registration(
     Args:
         source: Points to bend, such as the vertices of a mesh.
         reach: Distance beyond which a closest point is not believed.
+        pinned: Numbers of points that are right already and stay.
     """
-    moved, chosen = source.copy(), spread_subset(source, handles)
+    pinned = np.zeros(0, dtype=np.int64) if pinned is None else pinned
+    moved, chosen, pins = source.copy(), spread_subset(source, handles), source[pinned]
+    chosen = np.setdiff1d(chosen, pinned)
     for turn in range(rounds):
         found = surface.closest(moved[chosen])
         near = found.distance < max(reach * (1 - turn / rounds), reach / 4)
         if near.sum() < 8:
             break
         smoothing = 4.0 * reach * (1 - turn / rounds) + 0.1
-        moved = thin_plate_warp(
-            moved[chosen][near], found.positions[near], moved, smoothing=smoothing
-        )
+        start = np.concatenate([moved[pinned], moved[chosen][near]])
+        goal = np.concatenate([pins, found.positions[near]])
+        weights = np.concatenate([np.zeros(len(pins)), np.full(len(goal) - len(pins), smoothing)])
+        moved = thin_plate_warp(start, goal, moved, smoothing=weights)
     return moved
 
 
