@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from facegpt.fitting.expression_prior import DEVIATION, ExpressionPrior
 from facegpt.geometry.camera import rotation_from_angles
 from facegpt.losses import landmark_weights
 from facegpt.morphable.framing import CROP_SIZE
@@ -53,6 +54,7 @@ def fit_landmarks(
     noise_px: float = 1.0,
     bound: float = 4.0,
     start: FaceParameters | None = None,
+    prior: ExpressionPrior | None = None,
 ) -> FaceParameters:
     """Pose, shape and expression whose landmarks lie on the detected ones.
 
@@ -62,18 +64,22 @@ def fit_landmarks(
             less.
         bound: No coefficient leaves [-bound, bound].
         start: Where to begin; its albedo and illumination are kept.
+        prior: That of `model`, when it is already at hand.
 
     Returns:
         Theta in the dtype of the points.
     """
     sparse = _SparseModel.of(model)
+    prior = prior or ExpressionPrior.of(model)
     device = landmarks68_px.device
     theta = start or FaceParameters.zeros(len(landmarks68_px), device=device)
     coefficients = torch.cat([theta.shape, theta.expression], dim=1).double()
     camera = theta.camera.double()
     target = landmarks68_px.double()
     for _ in range(_ITERATIONS):
-        camera, coefficients = _gauss_newton_step(sparse, target, camera, coefficients, noise_px)
+        camera, coefficients = _gauss_newton_step(
+            sparse, prior, target, camera, coefficients, noise_px
+        )
         coefficients = coefficients.clamp(-bound, bound)
     dtype = landmarks68_px.dtype
     shape, expression = coefficients.to(dtype).tensor_split([sparse.shape_count], dim=1)
@@ -82,6 +88,7 @@ def fit_landmarks(
 
 def _gauss_newton_step(
     sparse: _SparseModel,
+    prior: ExpressionPrior,
     target: Float[Tensor, "batch 68 2"],
     camera: Float[Tensor, "batch 6"],
     coefficients: Float[Tensor, "batch coefficient"],
@@ -97,6 +104,13 @@ def _gauss_newton_step(
     normal = weighted.transpose(1, 2) @ jacobian + torch.diag(deviation.pow(-2))
     gradient = (weighted.transpose(1, 2) @ residual.unsqueeze(-1)).squeeze(-1)
     gradient = gradient - unknowns * deviation.pow(-2)
+    # Weights that lie outside [0, 1] now are pulled to its border in this step.
+    delta = slice(6 + sparse.shape_count, None)
+    outside = prior.outside(unknowns[:, delta]) / DEVIATION**2
+    rows = prior.weights_from_delta.to(unknowns.device)
+    active = rows * (outside != 0).unsqueeze(-1)
+    normal[:, delta, delta] += active.transpose(1, 2) @ rows / DEVIATION**2
+    gradient[:, delta] -= outside @ rows
     unknowns = unknowns + torch.linalg.solve(normal, gradient)
     return unknowns[:, :6], unknowns[:, 6:]
 

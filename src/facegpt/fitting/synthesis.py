@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from facegpt.fitting.expression_prior import ExpressionPrior
 from facegpt.fitting.landmarks import fit_landmarks
 from facegpt.fitting.light import SurfaceSamples, sample_surface, start_from_photo
 from facegpt.geometry.camera import rotation_from_angles
@@ -123,9 +124,10 @@ def fit_faces(
     if len(batch) == 0:
         empty = torch.zeros(0)
         return FitResult(FaceParameters.zeros(0), empty, empty, empty)
+    prior = ExpressionPrior.of(renderer.model)
     with torch.no_grad():
-        theta = start or _coarse(renderer, batch, settings)
-    theta = _descend(renderer, batch, theta, settings, encoder)
+        theta = start or _coarse(renderer, batch, settings, prior)
+    theta = _descend(renderer, batch, theta, settings, encoder, prior)
     with torch.no_grad():
         return measure_fit(renderer, batch, theta)
 
@@ -140,12 +142,15 @@ def measure_fit(renderer: Renderer, batch: FaceBatch, theta: FaceParameters) -> 
     return FitResult(theta.detach(), photometric, every, inner)
 
 
-def _coarse(renderer: Renderer, batch: FaceBatch, settings: FitSettings) -> FaceParameters:
+def _coarse(
+    renderer: Renderer, batch: FaceBatch, settings: FitSettings, prior: ExpressionPrior
+) -> FaceParameters:
     theta = fit_landmarks(
         renderer.model,
         batch.landmarks68_px,
         noise_px=settings.landmark_noise_px,
         bound=settings.bound,
+        prior=prior,
     )
     samples = _sample_surfaces(renderer, batch, theta)
     return start_from_photo(renderer.model, theta, samples, settings.bound)
@@ -183,6 +188,7 @@ def _descend(
     theta: FaceParameters,
     settings: FitSettings,
     encoder: IdentityEncoder | None,
+    prior: ExpressionPrior,
 ) -> FaceParameters:
     if settings.steps == 0:
         return theta
@@ -201,7 +207,7 @@ def _descend(
         optimiser.zero_grad()
         theta = FaceParameters(**blocks)
         loud = settings.perceptual_every and step % settings.perceptual_every == 0
-        terms = _terms(renderer(theta), theta, batch)
+        terms = _terms(renderer(theta), theta, batch, prior)
         if encoder is not None and described is not None and loud:
             shown = _over_photo(terms.rendering, batch)
             descriptors = encoder.encode(shown, batch.landmarks68_px)
@@ -220,13 +226,15 @@ class _Terms:
     rendering: Rendering
 
 
-def _terms(rendering: Rendering, theta: FaceParameters, batch: FaceBatch) -> _Terms:
+def _terms(
+    rendering: Rendering, theta: FaceParameters, batch: FaceBatch, prior: ExpressionPrior
+) -> _Terms:
     values = {
         "pixel": pixel_term(
             batch.photo, rendering.image, batch.skin & rendering.mask, batch.is_grey
         ),
         "landmark": landmark_term(batch.landmarks68_px, rendering.landmarks_px),
-        "regularisation": regularisation_term(theta),
+        "regularisation": regularisation_term(theta) + prior.term(theta.expression),
     }
     return _Terms(values, rendering)
 

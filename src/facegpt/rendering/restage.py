@@ -16,7 +16,7 @@ from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.reconstruction import read_record
-from facegpt.rendering.pictures import lit, portrait, posed, render_head, turntable
+from facegpt.rendering.pictures import lit, portrait, render_head, turntable
 from facegpt.rendering.results import load_texture
 
 FITTED_LIGHT = "fitted"
@@ -97,7 +97,7 @@ def staged(
         theta = lit(theta, staging.light)
     if any(angle is not None for angle in staging.angles_degrees):
         yaw, pitch, roll = (math.radians(angle or 0.0) for angle in staging.angles_degrees)
-        theta = posed(portrait(model, theta), yaw=yaw, pitch=pitch, roll=roll)
+        theta = portrait(model, theta, yaw=yaw, pitch=pitch, roll=roll)
     return theta
 
 
