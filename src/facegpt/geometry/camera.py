@@ -45,12 +45,10 @@ def scale_px_per_mm(
     return camera[:, 5].exp() * (pixels_per_mm * size / CROP_SIZE)
 
 
-def to_camera_axes(
-    vertices_mm: Float[Tensor, "batch vertex 3"], camera: Float[Tensor, "batch 6"]
-) -> Float[Tensor, "batch vertex 3"]:
-    """Rotate the head and turn to OpenCV axes; the origin stays the origin of the model."""
-    flip = vertices_mm.new_tensor([[1.0], [-1.0], [-1.0]])
-    return vertices_mm @ (rotation_from_angles(camera[:, :3]) * flip).transpose(1, 2)
+def camera_from_model_rotation(camera: Float[Tensor, "batch 6"]) -> Float[Tensor, "batch 3 3"]:
+    """Rotation of the head and turn to OpenCV axes, diag(1, -1, -1) R."""
+    flip = camera.new_tensor([[1.0], [-1.0], [-1.0]])
+    return rotation_from_angles(camera[:, :3]) * flip
 
 
 def project_orthographic(
@@ -60,10 +58,12 @@ def project_orthographic(
     pixels_per_mm: float,
 ) -> Float[Tensor, "batch vertex 3"]:
     """Weak perspective, the camera of the paper: x_px, y_px, and depth in mm (small is near)."""
-    points = to_camera_axes(vertices_mm, camera)
-    scale = scale_px_per_mm(camera, size, pixels_per_mm).view(-1, 1, 1)
+    scale = scale_px_per_mm(camera, size, pixels_per_mm)
+    # Scale and shift ride along with the 3 x 3 rotation: the vertices are touched twice only.
+    scales = torch.stack([scale, scale, torch.ones_like(scale)], dim=-1)
+    screen_from_model = camera_from_model_rotation(camera) * scales[:, :, None]
     shift = camera[:, None, 3:5] * (size / 2) + (size - 1) / 2
-    return torch.cat([points[..., :2] * scale + shift, points[..., 2:]], dim=-1)
+    return vertices_mm @ screen_from_model.transpose(1, 2) + torch.nn.functional.pad(shift, (0, 1))
 
 
 def project_perspective(
@@ -74,7 +74,7 @@ def project_perspective(
     focal_px: float,
 ) -> Float[Tensor, "batch vertex 3"]:
     """Pinhole camera that shows the origin of the model at the place and scale of c."""
-    points = to_camera_axes(vertices_mm, camera)
+    points = vertices_mm @ camera_from_model_rotation(camera).transpose(1, 2)
     scale = scale_px_per_mm(camera, size, pixels_per_mm).view(-1, 1, 1)
     shift_mm = camera[:, None, 3:5] * (size / 2) / scale
     depth = points[..., 2:] + focal_px / scale

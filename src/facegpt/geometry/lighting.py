@@ -40,7 +40,7 @@ def light_coefficients(phi: Float[Tensor, "batch 27"]) -> Float[Tensor, "batch 9
     """phi with the white ambient light added that phi = 0 stands for."""
     white = torch.zeros(9, 3, dtype=phi.dtype, device=phi.device)
     white[0] = 1.0
-    return phi.view(-1, 9, 3) + white
+    return phi.unflatten(1, (9, 3)) + white
 
 
 def shade(

@@ -5,6 +5,7 @@ function has its slow twin in plain torch (`reference.py`), which tests hold it 
 """
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,8 +17,11 @@ from torch.autograd.function import once_differentiable
 
 from facegpt.geometry.lighting import HARMONIC_SCALE
 from facegpt.rendering import numba_kernels as kernels
+from facegpt.rendering import surface_kernels
 
 _pool: ThreadPoolExecutor | None = None
+_local = threading.local()
+_KEPT_PIXELS = 1 << 20
 
 
 def _forget_pool() -> None:
@@ -30,13 +34,33 @@ if hasattr(os, "register_at_fork"):
 
 
 def _each_image(kernel: Callable[[int], None], count: int) -> None:
+    """Call the kernel for every image, on as many threads as torch may use."""
     global _pool
-    if count == 1:
-        kernel(0)
-        return
-    if _pool is None:
+    numbers = iter(range(count))
+
+    def work() -> None:
+        for i in numbers:
+            kernel(i)
+
+    helpers = min(torch.get_num_threads(), count) - 1
+    if helpers > 0 and _pool is None:
         _pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="facegpt-render")
-    list(_pool.map(kernel, range(count)))
+    # One job per thread, not per image: handing over a job costs a tenth of a millisecond.
+    jobs = [_pool.submit(work) for _ in range(helpers)] if _pool is not None else []
+    work()
+    for job in jobs:
+        job.result()
+
+
+def _scratch(height: int, width: int, vertices: int) -> tuple[np.ndarray, np.ndarray]:
+    """Memory of this thread for one image: taking it anew costs a page fault per 4 kB."""
+    shape = (height, width, vertices)
+    if height * width > _KEPT_PIXELS:
+        return np.empty((height, width)), np.empty((vertices, 2), np.int64)
+    if getattr(_local, "shape", None) != shape:
+        _local.shape = shape
+        _local.arrays = np.empty((height, width)), np.empty((vertices, 2), np.int64)
+    return _local.arrays
 
 
 def rasterize_numba(
@@ -49,8 +73,7 @@ def rasterize_numba(
     out = ids.numpy()
 
     def one(i: int) -> None:
-        nearest = np.empty((height, width), np.float64)
-        corners = np.empty((points.shape[1], 2), np.int64)
+        nearest, corners = _scratch(height, width, points.shape[1])
         kernels.rasterize_one(points[i], faces, cull_back, out[i], nearest, corners)
 
     _each_image(one, len(points))
@@ -63,7 +86,7 @@ class _Normals(torch.autograd.Function):
         vertices = vertices.detach().contiguous()
         total, normals = torch.empty_like(vertices), torch.empty_like(vertices)
         v, f, t, n = (x.numpy() for x in (vertices, triangles, total, normals))
-        _each_image(lambda i: kernels.normals_forward(v[i], f, t[i], n[i]), len(v))
+        _each_image(lambda i: surface_kernels.normals_forward(v[i], f, t[i], n[i]), len(v))
         ctx.save_for_backward(vertices, triangles, total, normals)
         return normals
 
@@ -78,7 +101,7 @@ class _Normals(torch.autograd.Function):
         )
 
         def one(i: int) -> None:
-            kernels.normals_backward(v[i], f, t[i], n[i], g[i], s[i], r[i])
+            surface_kernels.normals_backward(v[i], f, t[i], n[i], g[i], s[i], r[i])
 
         _each_image(one, len(v))
         return result, None
@@ -92,7 +115,7 @@ class _Shade(torch.autograd.Function):
         light = (light.detach() * scale).contiguous()
         colour = torch.empty_like(albedo)
         a, n, s, c = (x.numpy() for x in (albedo, normals, light, colour))
-        _each_image(lambda i: kernels.shade_forward(a[i], n[i], s[i], c[i]), len(a))
+        _each_image(lambda i: surface_kernels.shade_forward(a[i], n[i], s[i], c[i]), len(a))
         ctx.save_for_backward(albedo, normals, light, scale)
         return colour
 
@@ -106,7 +129,8 @@ class _Shade(torch.autograd.Function):
         )
 
         def one(i: int) -> None:
-            kernels.shade_backward(a[i], n[i], s[i], g[i], ga[i], gn[i], gs[i])
+            surface_kernels.shade_backward(a[i], n[i], s[i], g[i], ga[i], gn[i])
+            surface_kernels.light_backward(a[i], n[i], g[i], gs[i])
 
         _each_image(one, len(a))
         return results[0], results[1], results[2] * scale
@@ -118,7 +142,9 @@ class _Interpolate(torch.autograd.Function):
         ctx: Any, screen: Tensor, values: Tensor, ids: Tensor, triangles: Tensor, perspective: bool
     ) -> Tensor:
         screen, values = screen.detach().contiguous(), values.detach().contiguous()
-        image = values.new_empty(*ids.shape, values.shape[-1])
+        # Planes in memory, as photos and losses have them; mixed layouts are slow to compare.
+        planes = values.new_empty(len(ids), values.shape[-1], *ids.shape[1:])
+        image = planes.permute(0, 2, 3, 1)
         s, v, t, f, out = (x.numpy() for x in (screen, values, ids, triangles, image))
 
         def one(i: int) -> None:
@@ -134,8 +160,9 @@ class _Interpolate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         screen, values, ids, triangles = ctx.saved_tensors
         results = [torch.empty_like(screen), torch.empty_like(values)]
+        grad = grad.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
         s, v, t, f, g, gs, gv = (
-            x.numpy() for x in (screen, values, ids, triangles, grad.contiguous(), *results)
+            x.numpy() for x in (screen, values, ids, triangles, grad, *results)
         )
 
         def one(i: int) -> None:

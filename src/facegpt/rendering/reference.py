@@ -6,6 +6,7 @@ from torch import Tensor
 
 SUBPIXELS = 256
 SLIVER_PX2 = 1e-2
+"""See `numba_kernels.py`; written twice, so that a GPU needs no numba."""
 _FRAGMENTS_AT_ONCE = 1 << 22
 
 
@@ -101,15 +102,16 @@ def interpolate(
     """Attributes (B, V, C) of the visible triangle at every pixel: (B, H, W, C), zero elsewhere."""
     batch, row, column = (ids >= 0).nonzero(as_tuple=True)
     corners = triangles.long()[ids[batch, row, column].long()]
-    corner_px = screen[batch[:, None], corners]
-    pixel = torch.stack([column, row], dim=-1).to(screen.dtype)
-    x, y = (corner_px[..., :2] - pixel[:, None]).unbind(-1)
-    weight = x.roll(-1, 1) * y.roll(-2, 1) - x.roll(-2, 1) * y.roll(-1, 1)
-    sliver = weight.detach().sum(dim=1).abs() < SLIVER_PX2
+    corner_px = screen[batch[:, None], corners].double()
+    x, y = (corner_px[..., :2] - torch.stack([column, row], dim=-1)[:, None]).unbind(-1)
+    share = x.roll(-1, 1) * y.roll(-2, 1) - x.roll(-2, 1) * y.roll(-1, 1)
+    total = share.detach().sum(dim=1, keepdim=True)
+    # Snapping lets a pixel lie up to 1/256 outside its triangle: there a share is cut off at zero.
+    share = torch.where(share * total > 0, share, 0.0)
     if perspective:
-        weight = weight / corner_px[..., 2]
-    weight = torch.where(sliver[:, None], torch.ones_like(weight), weight)
-    weight = weight / weight.sum(dim=1, keepdim=True)
+        share = share / corner_px[..., 2]
+    share = torch.where(total.abs() < SLIVER_PX2, 1.0, share)
+    weight = (share / share.sum(dim=1, keepdim=True)).to(values.dtype)
     shown = (values[batch[:, None], corners] * weight[..., None]).sum(dim=1)
     image = values.new_zeros(*ids.shape, values.shape[-1])
     return image.index_put((batch, row, column), shown)

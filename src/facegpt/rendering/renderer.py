@@ -40,6 +40,25 @@ class Rendering:
     landmarks_px: Float[Tensor, "batch 68 2"]
 
 
+@dataclass(frozen=True)
+class _Linear:
+    """A linear model of a value with three components at every vertex."""
+
+    weight: Float[Tensor, "component coefficient"]
+    mean: Float[Tensor, "component"]
+
+    @classmethod
+    def of(cls, basis: Tensor, mean: Tensor) -> "_Linear":
+        """From basis vectors (N, V, 3) and their mean (V, 3)."""
+        return cls(basis.flatten(1).T.contiguous(), mean.flatten())
+
+    def __call__(self, coefficients: Tensor) -> Tensor:
+        """(B, V, 3)."""
+        return torch.nn.functional.linear(coefficients, self.weight, self.mean).unflatten(
+            1, (-1, 3)
+        )
+
+
 class Renderer:
     """Renders one morphable model into square pictures."""
 
@@ -71,41 +90,44 @@ class Renderer:
         self.focal_px = focal_px
         self._compiled = rasterizer != "torch" and model.mean_mm.device.type == "cpu"
         self._rasterize = find_rasterizer(rasterizer, model.mean_mm.device)
-        self._geometry = torch.cat([model.identity_mm, model.expression_mm]).flatten(1)
-        self._albedo = model.albedo_basis.flatten(1)
+        self._triangles = model.triangles.int().contiguous()
+        geometry = torch.cat([model.identity_mm, model.expression_mm])
+        landmarks = model.landmarks68
+        # One product for shape and expression; laid out as a linear layer, its way back is fast.
+        self._geometry = _Linear.of(geometry, model.mean_mm)
+        self._landmarks = _Linear.of(geometry[:, landmarks], model.mean_mm[landmarks])
+        self._albedo = _Linear.of(model.albedo_basis, model.albedo_mean)
 
     def __call__(self, theta: FaceParameters) -> Rendering:
-        """Render every face of the batch.
+        """Render every face of the batch, in the dtype of the model (autocast is ignored).
 
         Raises:
-            ValueError: A vertex is NaN or infinite.
+            ValueError: A vertex is NaN, infinite or, in perspective, behind the camera.
         """
-        model, size = self.model, self.size
-        vertices = self._vertices_mm(theta)
+        with torch.autocast(self.model.mean_mm.device.type, enabled=False):
+            return self._render(theta.to(self.model.mean_mm.dtype))
+
+    def landmarks_px(self, theta: FaceParameters) -> Float[Tensor, "batch 68 2"]:
+        """Where the 68 points lie, without drawing anything."""
+        with torch.autocast(self.model.mean_mm.device.type, enabled=False):
+            theta = theta.to(self.model.mean_mm.dtype)
+            vertices = self._landmarks(torch.cat([theta.shape, theta.expression], dim=1))
+            return self._project(vertices, theta.camera)[..., :2]
+
+    def _render(self, theta: FaceParameters) -> Rendering:
+        model = self.model
+        vertices = self._geometry(torch.cat([theta.shape, theta.expression], dim=1))
         screen = self._project(vertices, theta.camera)
         check_screen(screen)
         with torch.no_grad():
-            ids = self._rasterize(screen, model.triangles, size, size)
+            ids = self._rasterize(self._flat(screen), self._triangles, self.size, self.size)
         normals = self._normals(vertices)
         normals = normals @ rotation_from_angles(theta.camera[:, :3]).transpose(1, 2)
-        albedo = (theta.albedo @ self._albedo).view(len(theta), -1, 3) + model.albedo_mean
-        colours = self._shade(albedo, normals, theta.illumination)
+        colours = self._shade(self._albedo(theta.albedo), normals, theta.illumination)
         image = self._interpolate(screen, colours, ids)
         return Rendering(
             image.permute(0, 3, 1, 2), ids >= 0, ids, screen, screen[:, model.landmarks68, :2]
         )
-
-    def landmarks_px(self, theta: FaceParameters) -> Float[Tensor, "batch 68 2"]:
-        """Where the 68 points lie, without drawing anything."""
-        model, points = self.model, self.model.landmarks68
-        basis = torch.cat([model.identity_mm[:, points], model.expression_mm[:, points]]).flatten(1)
-        coefficients = torch.cat([theta.shape, theta.expression], dim=1)
-        vertices = (coefficients @ basis).view(-1, 68, 3) + model.mean_mm[points]
-        return self._project(vertices, theta.camera)[..., :2]
-
-    def _vertices_mm(self, theta: FaceParameters) -> Float[Tensor, "batch vertex 3"]:
-        coefficients = torch.cat([theta.shape, theta.expression], dim=1)
-        return (coefficients @ self._geometry).view(len(theta), -1, 3) + self.model.mean_mm
 
     def _project(self, vertices_mm: Tensor, camera: Tensor) -> Tensor:
         scale = self.model.pixels_per_mm
@@ -113,9 +135,21 @@ class Renderer:
             return project_orthographic(vertices_mm, camera, self.size, scale)
         return project_perspective(vertices_mm, camera, self.size, scale, self.focal_px)
 
+    def _flat(self, screen: Tensor) -> Tensor:
+        """Screen positions with a depth that is linear in the picture, as rasterisers expect."""
+        if self.focal_px is None:
+            return screen
+        depth = screen[..., 2:]
+        if not (depth > 0).all():
+            raise ValueError(
+                f"the head reaches behind the camera: with a focal length of {self.focal_px} px it "
+                f"stands too near; use a longer one or weak perspective (focal_px=None)"
+            )
+        return torch.cat([screen[..., :2], -1 / depth], dim=-1)
+
     def _normals(self, vertices: Tensor) -> Tensor:
         function = normals_numba if self._compiled else vertex_normals
-        return function(vertices, self.model.triangles)
+        return function(vertices, self._triangles)
 
     def _shade(self, albedo: Tensor, normals: Tensor, phi: Tensor) -> Tensor:
         light = light_coefficients(phi)
@@ -126,7 +160,7 @@ class Renderer:
     def _interpolate(self, screen: Tensor, colours: Tensor, ids: Tensor) -> Tensor:
         function = interpolate_numba if self._compiled else interpolate
         perspective = self.focal_px is not None
-        return function(screen, colours, ids, self.model.triangles, perspective=perspective)
+        return function(screen, colours, ids, self._triangles, perspective=perspective)
 
 
 def render_mesh(
@@ -150,6 +184,7 @@ def render_mesh(
     """
     check_screen(vertices_px)
     compiled = vertices_px.device.type == "cpu" and rasterizer != "torch"
+    triangles = triangles.int()
     with torch.no_grad():
         rasterize = find_rasterizer(rasterizer, vertices_px.device)
         ids = rasterize(vertices_px, triangles, height, width, cull_back=cull_back)
