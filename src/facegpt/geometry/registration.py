@@ -220,7 +220,7 @@ def soft_registration(
     reach: float,
     pinned: Int[np.ndarray, "pin"] | None = None,
     rounds: int = 5,
-    handles: int = 400,
+    handles: int = 1000,
 ) -> Float[np.ndarray, "point 3"]:
     """Bend points onto a surface, from coarse to fine; start from a good rigid position.
 

@@ -1,7 +1,7 @@
 """What a model lacks (colours, landmarks, part names) taken over from another by registration.
 
 The donor is laid over the other model's mean face: a similarity from landmarks or, without any,
-from the tip of the nose and ICP; then a soft warp. Wherever the two surfaces meet, the donor's
+from the tip of the nose and ICP; then by its own identity statistics; then by a soft warp. Wherever the two surfaces meet, the donor's
 values are read off at the closest point. Details smaller than the registration error (a lid line, a
 lip edge) can slip by that much; a face the donor does not cover takes the value of its rim.
 """
@@ -25,8 +25,11 @@ from facegpt.morphable.model import MorphableModel
 
 SKIN_PARTS = ("face", "ear", "scalp", "neck")
 
-_REACH_MM = 12.0
+_REACH_MM = 6.0
 _SEARCH_POINTS = 1500
+_PERSON_ROUNDS = 12
+_RIDGE = 0.05
+"""Square of the distance in mm that is as unlikely as one standard deviation, per point."""
 
 
 @dataclass(frozen=True)
@@ -103,34 +106,64 @@ def lay_over(
         anchors: iBUG number -> vertex, as many as are known; with fewer than 5 the start is the
             foremost point of both, the tip of the nose.
     """
-    vertices = donor.mean_mm.double().numpy()
     surface = TriangleSurface(mean_mm, triangles)
     anchors = anchors or {}
-    if len(anchors) >= 5:
-        source = vertices[donor.landmarks68.numpy()[list(anchors)]]
-        target = mean_mm[list(anchors.values())].astype(np.float64)
-        vertices = umeyama(source, target).apply(vertices)
-        source = vertices[donor.landmarks68.numpy()[list(anchors)]]
-        vertices = thin_plate_warp(source, target, vertices)
-        pinned = np.unique(donor.landmarks68.numpy()[list(anchors)])
-    else:
+    rows = donor.landmarks68.numpy()[list(anchors)]
+    if len(anchors) < 5:
+        pose = _from_the_nose(donor, mean_mm[np.unique(triangles)], surface)
+        vertices = _as_person(donor, pose, surface)
         pinned = None
-        vertices = _from_the_nose(donor, vertices, mean_mm[np.unique(triangles)], surface)
+    else:
+        target = mean_mm[list(anchors.values())].astype(np.float64)
+        pose = umeyama(donor.mean_mm.double().numpy()[rows], target)
+        vertices = _as_person(donor, pose, surface)
+        vertices = thin_plate_warp(vertices[rows], target, vertices)
+        pinned = np.unique(rows)
     return LaidOverDonor(
         donor, soft_registration(vertices, surface, reach=_REACH_MM, pinned=pinned)
     )
 
 
-def _from_the_nose(
-    donor: MorphableModel,
-    vertices: Float[np.ndarray, "vertex 3"],
-    skin: Float[np.ndarray, "skin 3"],
-    surface: TriangleSurface,
+def _search_points(donor: MorphableModel) -> Int[np.ndarray, "chosen"]:
+    """Spread vertices of the donor's face."""
+    named = "face" in donor.part_names
+    face = np.flatnonzero(donor.part_mask(("face",) if named else donor.part_names).numpy())
+    return face[spread_subset(donor.mean_mm.double().numpy()[face], _SEARCH_POINTS)]
+
+
+def _as_person(
+    donor: MorphableModel, pose: Similarity, surface: TriangleSurface
 ) -> Float[np.ndarray, "vertex 3"]:
+    """The donor's own statistics bring it closer than any warp could without landmarks.
+
+    Identity coefficients by ridge regression on the distances along the normals, in turns with the
+    pose.
+    """
+    rows = _search_points(donor)
+    mean, identity = donor.mean_mm.double().numpy(), donor.identity_mm.double().numpy()
+    basis, alpha = identity[:, rows], np.zeros(len(identity))
+    for _ in range(_PERSON_ROUNDS):
+        shape = mean[rows] + np.tensordot(alpha, basis, 1)
+        placed = icp(shape, surface, start=pose, with_scale=True, keep=0.8, iterations=3)
+        pose = placed.target_from_source
+        moved = pose.apply(shape)
+        found = surface.closest(moved)
+        used = found.distance <= np.quantile(found.distance, 0.8)
+        normals = surface.normals[found.triangle_ids[used]]
+        turned = pose.scale * basis[:, used] @ pose.rotation.T
+        system = np.einsum("inx,nx->ni", turned, normals)
+        base = pose.apply(mean[rows[used]])
+        distance = np.einsum("nx,nx->n", found.positions[used] - base, normals)
+        ridge = _RIDGE * len(system) * np.eye(len(alpha))
+        alpha = np.linalg.solve(system.T @ system + ridge, system.T @ distance)
+    return pose.apply(mean + np.tensordot(alpha, identity, 1))
+
+
+def _from_the_nose(
+    donor: MorphableModel, skin: Float[np.ndarray, "skin 3"], surface: TriangleSurface
+) -> Similarity:
+    vertices = donor.mean_mm.double().numpy()
     tip = vertices[donor.landmarks68.numpy()[30]]
     shift = Similarity(1.0, np.eye(3), skin[skin[:, 2].argmax()] - tip)
-    face = vertices[donor.part_mask(("face",)).numpy()] if "face" in donor.part_names else vertices
-    sample = face[spread_subset(face, _SEARCH_POINTS)]
-    found = icp(sample, surface, start=shift, keep=0.7)
-    found = icp(sample, surface, start=found.target_from_source, with_scale=True, keep=0.7)
-    return found.target_from_source.apply(vertices)
+    sample = vertices[_search_points(donor)]
+    return icp(sample, surface, start=shift, keep=0.7).target_from_source
