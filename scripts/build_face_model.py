@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from face_model import asset
-from face_model.calibration import calibrated
+from face_model.calibration import SPREAD, calibrated
 from face_model.deform import control_graph
 from face_model.expression import build_expression
 from face_model.identity import align, principal_components
@@ -48,7 +48,9 @@ def build(wheel: Path) -> asset.Blocks:
     mean = snug_lids(closed_mouth(mean, rims, graph), rims, graph)
     expression = build_expression(data, mesh, mean, rims, graph, generator)
     uv, uv_triangles = texture_coordinates(mesh)
-    return asset.shape_blocks(mesh, mean, identity.basis, expression, landmarks, uv, uv_triangles)
+    return asset.shape_blocks(
+        mesh, mean, SPREAD * identity.basis, expression, landmarks, uv, uv_triangles
+    )
 
 
 def main() -> None:

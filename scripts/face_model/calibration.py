@@ -63,6 +63,11 @@ _TRUST_EYES_NOSE_MM, _TRUST_LIPS_MM = 0.3, 0.42
 little."""
 
 
+SPREAD = 0.8
+"""Share of the sliders' standard deviation that is kept: in landmark fits of 1,200 photos the ten
+leading coefficients have a root mean square of 0.3 to 0.6, and heads drawn at 1 looked odd."""
+
+
 def calibrated(identity: Identity, mesh: HeadMesh, landmarks68: Indices) -> Array:
     """The mean (control, 3) in mm, moved within the span of the identity axes."""
     wanted = np.zeros((68, 2))
