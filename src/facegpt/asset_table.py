@@ -15,6 +15,7 @@ _MEGABYTE = 1 << 20
 _PIP = "It comes with a package of the package index."
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATLAB = b"MATLAB 5.0 MAT-file"
+_PICKLE = (b"\x80", b"(d", b"}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ _TABLE = (
         name="dlib-landmarks68",
         title="dlib's 68-point model",
         file="models/shape_predictor_68_face_landmarks.dat",
-        licence="trained on iBUG 300-W, whose licence excludes commercial use",
+        licence="trained on iBUG 300-W, commonly stated non-commercial",
         commercial_use=False,
         homepage=_DLIB,
         how_to_get=_PIP,
@@ -209,6 +210,7 @@ _TABLE = (
         commercial_use=False,
         homepage=_FLAME,
         how_to_get="Register, download FLAME 2020 and unpack generic_model.pkl.",
+        starts_with=_PICKLE,
     ),
     Asset(
         name="flame2023",
@@ -218,6 +220,7 @@ _TABLE = (
         commercial_use=None,
         homepage=_FLAME,
         how_to_get="Register, download FLAME 2023 and unpack flame2023.pkl.",
+        starts_with=_PICKLE,
     ),
     Asset(
         name="flame-landmarks",

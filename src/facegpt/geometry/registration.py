@@ -107,20 +107,17 @@ def icp(
     """Trimmed iterative closest point of points onto a surface (Chen and Medioni 1992).
 
     Args:
-        source: Points to move.
         start: Where to begin: ICP finds the nearest minimum only.
-        step: "plane" lets points slide along the surface and needs fewer rounds; "point" does not.
-        with_scale: Estimate the scale too. A surface with much overhang shrinks: prefer landmarks.
+        step: "plane" lets points slide along the surface and needs fewer rounds.
+        with_scale: Estimate the scale too; without landmarks it tends to shrink.
         keep: Share of the closest points that count in a round.
         tolerance: Stop when the RMS changes by less than this share.
 
     Raises:
-        ValueError: `keep` is not in (0, 1], or the step is unknown.
+        ValueError: `keep` is not in (0, 1], or there is no iteration.
     """
-    if not 0 < keep <= 1:
-        raise ValueError(f"keep must be in (0, 1], got {keep}")
-    if step not in _STEPS:
-        raise ValueError(f"no ICP step {step!r}; known: {sorted(_STEPS)}")
+    if not 0 < keep <= 1 or iterations < 1:
+        raise ValueError(f"keep must be in (0, 1] and iterations 1 or more: {keep}, {iterations}")
     pose, best = start or Similarity.identity(), None
     for count in range(1, iterations + 1):
         moved = pose.apply(source)
@@ -133,9 +130,7 @@ def icp(
         if before - rms <= tolerance * rms:
             break
         pose = _STEPS[step](moved[used], found.chosen(used), surface, with_scale).after(pose)
-    if best is None:
-        raise ValueError(f"ICP needs at least one iteration, got {iterations}")
-    return best
+    return best or IcpResult(pose, np.inf, 0)
 
 
 def _point_step(

@@ -73,19 +73,12 @@ def load_flame(
     mean, triangles = mean * _MM_PER_METRE, triangles.astype(np.int64)
     check_mesh(path, mean, triangles)
     identity, expression = _directions(path, content, mean)
-    number, piece = pieces(len(mean), triangles)
-    skin = np.flatnonzero(piece == np.bincount(piece, minlength=number).argmax())
-    skin_triangles = triangles[np.isin(triangles[:, 0], skin)]
-    anchors, licences = {}, (licence, *albedo_donor.licences)
+    licences = (licence, *albedo_donor.licences)
+    landmarks68 = None
     if landmark_embedding is not None:
-        anchors = dict(enumerate(_landmarks(landmark_embedding, triangles).tolist()))
+        landmarks68 = _landmarks(landmark_embedding, triangles)
         licences = (licence, "flame-landmarks", *albedo_donor.licences)
-    donor = lay_over(albedo_donor, mean, skin_triangles, anchors)
-    if not anchors:
-        _log.info("no landmark embedding: the 68 points are those of %s", albedo_donor.name)
-        anchors = dict(enumerate(donor.landmarks68(mean, skin).tolist()))
-    part, part_names = _parts(mean, skin, donor)
-    albedo_mean, albedo_basis = donor.albedo(mean, part, part_names)
+    taken = _from_donor(albedo_donor, mean, triangles, landmarks68)
     return assemble(
         RawModel(
             name="flame",
@@ -94,14 +87,35 @@ def load_flame(
             identity_mm=identity,
             expression_mm=expression,
             triangles=triangles,
-            landmarks68=np.array(list(anchors.values())),
-            albedo_mean=albedo_mean,
-            albedo_basis=albedo_basis,
-            part=part,
-            part_names=part_names,
             licences=licences,
+            **taken,
         )
     )
+
+
+def _from_donor(
+    donor: MorphableModel,
+    mean: Float[np.ndarray, "vertex 3"],
+    triangles: Int[np.ndarray, "triangle 3"],
+    landmarks68: Int[np.ndarray, "68"] | None,
+) -> dict[str, Any]:
+    """Colours, parts and, where there are none, landmarks; as fields of a `RawModel`."""
+    number, piece = pieces(len(mean), triangles)
+    skin = np.flatnonzero(piece == np.bincount(piece, minlength=number).argmax())
+    anchors = {} if landmarks68 is None else dict(enumerate(landmarks68.tolist()))
+    laid = lay_over(donor, mean, triangles[np.isin(triangles[:, 0], skin)], anchors)
+    if landmarks68 is None:
+        _log.info("no landmark embedding: the 68 points are those of %s", donor.name)
+        landmarks68 = laid.landmarks68(mean, skin)
+    part, part_names = _parts(mean, skin, laid)
+    albedo_mean, albedo_basis = laid.albedo(mean, part, part_names)
+    return {
+        "landmarks68": landmarks68,
+        "part": part,
+        "part_names": part_names,
+        "albedo_mean": albedo_mean,
+        "albedo_basis": albedo_basis,
+    }
 
 
 def _array(path: Path, content: Any, key: str, dimensions: int) -> np.ndarray:

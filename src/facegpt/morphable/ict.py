@@ -13,6 +13,7 @@ standard deviation.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -75,12 +76,6 @@ def load_ict(
     check_rows(folder, "landmarks", landmarks68, kept)
     shapes = {name: _offsets(folder, name, mean, vertex_count) for name in names}
     identity = [_offsets(folder, name, mean, vertex_count) for name in _identities(folder)]
-    part, part_names = _parts(regions)
-    skin = triangles[np.isin(part[triangles], _rows(part_names)).all(axis=1)]
-    laid = lay_over(albedo_donor, mean, skin, dict(enumerate(landmarks68.tolist())))
-    outer = np.flatnonzero(part == part_names.index("scalp"))
-    part[outer] = [part_names.index(name) for name in laid.parts(mean[outer])]
-    albedo_mean, albedo_basis = laid.albedo(mean, part, part_names)
     return assemble(
         RawModel(
             name="ict",
@@ -90,16 +85,35 @@ def load_ict(
             expression_mm=np.stack(list(shapes.values())) * WEIGHT_PER_DEVIATION,
             triangles=triangles,
             landmarks68=landmarks68,
-            albedo_mean=albedo_mean,
-            albedo_basis=albedo_basis,
-            part=part,
-            part_names=part_names,
             licences=("ict", *albedo_donor.licences),
             uv=None if neutral.uv is None else neutral.uv.numpy(),
             uv_triangles=_uv_triangles(neutral, inside),
             arkit_mm=arkit_shapes(shapes),
+            **_from_donor(albedo_donor, mean, triangles, landmarks68, regions),
         )
     )
+
+
+def _from_donor(
+    donor: MorphableModel,
+    mean: Float[np.ndarray, "vertex 3"],
+    triangles: Int[np.ndarray, "triangle 3"],
+    landmarks68: Int[np.ndarray, "68"],
+    regions: tuple[tuple[str, int], ...],
+) -> dict[str, Any]:
+    """Colours, and the parts of head and neck, as fields of a `RawModel`."""
+    part, part_names = _parts(regions)
+    skin = triangles[np.isin(part[triangles], _rows(part_names)).all(axis=1)]
+    laid = lay_over(donor, mean, skin, dict(enumerate(landmarks68.tolist())))
+    outer = np.flatnonzero(part == part_names.index("scalp"))
+    part[outer] = [part_names.index(name) for name in laid.parts(mean[outer])]
+    albedo_mean, albedo_basis = laid.albedo(mean, part, part_names)
+    return {
+        "part": part,
+        "part_names": part_names,
+        "albedo_mean": albedo_mean,
+        "albedo_basis": albedo_basis,
+    }
 
 
 def _uv_triangles(

@@ -1,9 +1,10 @@
 """What a model lacks (colours, landmarks, part names) taken over from another by registration.
 
 The donor is laid over the other model's mean face: a similarity from landmarks or, without any,
-from the tip of the nose and ICP; then by its own identity statistics; then by a soft warp. Wherever the two surfaces meet, the donor's
-values are read off at the closest point. Details smaller than the registration error (a lid line, a
-lip edge) can slip by that much; a face the donor does not cover takes the value of its rim.
+from the tip of the nose and ICP; then by its own identity statistics; then by a soft warp. Wherever
+the two surfaces meet, the donor's values are read off at the closest point. Details smaller than
+the registration error (a lid line, a lip edge) can slip by that much; a face the donor does not
+cover takes the value of its rim.
 """
 
 from dataclasses import dataclass
