@@ -51,7 +51,7 @@ def align(photo: Photo, landmarks68_px: Real[np.ndarray, "points axis"]) -> Alig
     inside = inside_photo(photo.rgb.shape[:2], photo_from_crop, CROP_SIZE)
     crop[~inside] = BACKGROUND
     in_crop = points @ crop_from_photo[:2, :2].T + crop_from_photo[:2, 2]
-    skin = skin_mask(crop, in_crop, is_grey=photo.is_grey) & inside
+    skin = skin_mask(crop, in_crop, inside, is_grey=photo.is_grey)
     scale = photo.photo_from_original
     photo_from_image = np.array(
         [[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5], [0, 0, 1]]

@@ -36,7 +36,7 @@ def resample(
     part = Image.fromarray(np.ascontiguousarray(rgb[box[1] : box[3], box[0] : box[2]]))
     if factor > 1:
         part = part.reduce(factor)
-    part_from_photo = np.diag([1 / factor, 1 / factor, 1]) @ _shift(-box[0], -box[1])
+    part_from_photo = np.diag([1 / factor, 1 / factor, 1]) @ _shift(float(-box[0]), float(-box[1]))
     matrix = part_from_photo @ corners_from_view @ np.diag([1 / finer, 1 / finer, 1])
     view = part.transform(
         (size * finer, size * finer),

@@ -1,7 +1,9 @@
 """The skin mask A: inside the outline of the face, not eyes nor mouth, and of the colour of skin.
 
-Colour is judged by two Gaussian mixtures in YCbCr (skin, not skin), a method of Deep3D; greyscale
-photos have only the outline. Glasses, hands and caps may stay in: losses must be robust.
+Colour is judged by two Gaussian mixtures in YCbCr (skin, not skin), the method of Deep3D, but
+relative to the median of this face's own cheeks and nose: neither a skin tone nor a lamp is the
+normal one. Lips and brows belong to the face by their place. Greyscale photos have only the
+outline. Glasses, hands, pale hair and beards may stay in: losses must be robust.
 """
 
 import functools
@@ -11,21 +13,32 @@ from importlib.resources import files
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from facegpt.morphable.framing import CROP_SIZE
 
-SKIN_PRIOR = 0.8
+SKIN_PRIOR = 0.9
 """Share of skin expected inside the outline."""
 
-FOREHEAD = 0.35
-"""The outline rises this share of the way from nose bridge to chin above the brows."""
-
+_FOREHEAD = 0.38
+_FOREHEAD_GREY = 0.28
 _HOLES = (range(36, 42), range(42, 48), range(60, 68))
+_BROWS = (range(17, 22), range(22, 27))
+_LIPS = range(48, 60)
+_BROW_WIDTH_PX = 8
+_BROW_ODDS = 4.0
+_TYPICAL_SKIN = np.array([190.0, 145.0, 125.0])
+_DARKEST = 12.0
+_BRIGHTEST = 400.0
+_FEWEST_PIXELS = 60
+_SMOOTHING_PX = 0.8
+_SPECK_PX = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColourMixture:
-    """A Gaussian mixture over (Y, Cb, Cr) in [0, 255]."""
+    """A Gaussian mixture over (Y, Cb, Cr) of relative colours."""
 
     weights: Float[np.ndarray, "component"]
     means: Float[np.ndarray, "component 3"]
@@ -33,8 +46,14 @@ class ColourMixture:
 
     def log_density(self, colours: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel"]:
         """Logarithm of the density at each colour."""
-        offset = colours[:, None] - self.means
-        square = np.einsum("pki,kij,pkj->pk", offset, self.precisions, offset)
+        roots = np.linalg.cholesky(self.precisions)
+        square = np.stack(
+            [
+                (((colours - mean) @ root) ** 2).sum(axis=1)
+                for mean, root in zip(self.means, roots, strict=True)
+            ],
+            axis=1,
+        )
         scale = 0.5 * np.linalg.slogdet(self.precisions)[1] - 1.5 * np.log(2 * np.pi)
         return np.logaddexp.reduce(np.log(self.weights) + scale - 0.5 * square, axis=1)
 
@@ -44,56 +63,139 @@ def colour_mixtures() -> tuple[ColourMixture, ColourMixture]:
     """The shipped mixtures: skin, and everything else (`scripts/build_skin_model.py`)."""
     file = files("facegpt.perception") / "assets" / "skin_colour.npz"
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        return tuple(
+        skin, other = (
             ColourMixture(*(stored[f"{name}_{k}"] for k in ("weights", "means", "precisions")))
             for name in ("skin", "other")
-        )  # pyright: ignore[reportReturnType]
+        )
+    return skin, other
 
 
 def skin_mask(
     crop: UInt8[np.ndarray, "224 224 3"],
     landmarks68_px: Float[np.ndarray, "68 2"],
+    validity: Bool[np.ndarray, "224 224"],
     *,
     is_grey: bool,
 ) -> Bool[np.ndarray, "224 224"]:
-    """A of an aligned crop.
+    """A of an aligned crop, inside the photo.
 
     Args:
         landmarks68_px: The 68 points in pixels of the crop.
+        validity: Pixels that lie inside the photo.
         is_grey: Judge by the outline alone.
     """
-    outline = face_outline(landmarks68_px)
-    if is_grey or not outline.any():
+    outline = face_outline(landmarks68_px, _FOREHEAD_GREY if is_grey else _FOREHEAD) & validity
+    certain = certain_skin(landmarks68_px) & outline
+    if is_grey or certain.sum() < _FEWEST_PIXELS:
         return outline
-    mask = outline.copy()
-    mask[outline] = skin_probability(crop[outline]) > 0.5
-    return mask
+    odds = np.zeros(outline.shape)
+    colours = relative_colours(crop[outline], own_skin_colour(crop[certain]))
+    odds[outline] = np.clip(skin_log_odds(colours), -15, 15)
+    odds += _BROW_ODDS * _brows(landmarks68_px)
+    # Single pixels are noise of the sensor and of JPEG; blocks of it are not judged here.
+    odds = ndimage.gaussian_filter(odds, _SMOOTHING_PX)
+    mask = (odds > 0) | _polygon(landmarks68_px[list(_LIPS)])
+    return _without_specks(mask & outline, outline)
 
 
-def skin_probability(rgb: UInt8[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel"]:
-    """Probability of skin for each colour, given that it lies inside the outline of a face."""
-    colours = ycbcr(rgb)
+def own_skin_colour(rgb: UInt8[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "3"]:
+    """The median colour of pixels that are nearly all skin, not quite black."""
+    return np.maximum(np.median(rgb, axis=0), _DARKEST)
+
+
+def relative_colours(
+    rgb: UInt8[np.ndarray, "pixel 3"], own: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "pixel 3"]:
+    """YCbCr of colours after a gain per channel that makes `own` the typical colour of skin."""
+    return ycbcr(np.minimum(rgb * (_TYPICAL_SKIN / own), _BRIGHTEST))
+
+
+def skin_log_odds(colours: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel"]:
+    """Logarithm of the odds of skin for relative colours inside the outline of a face."""
     skin, other = colour_mixtures()
-    odds = skin.log_density(colours) - other.log_density(colours)
-    odds = odds + np.log(SKIN_PRIOR / (1 - SKIN_PRIOR))
-    return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    prior = np.log(SKIN_PRIOR / (1 - SKIN_PRIOR))
+    return skin.log_density(colours) - other.log_density(colours) + prior
 
 
-def ycbcr(rgb: UInt8[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel 3"]:
-    """Full-range YCbCr of sRGB bytes (Rec. 601)."""
-    r, g, b = rgb.astype(np.float64).T
+def skin_probability(
+    rgb: UInt8[np.ndarray, "pixel 3"], own: Float[np.ndarray, "3"] | None = None
+) -> Float[np.ndarray, "pixel"]:
+    """Probability of skin for colours inside the outline of a face.
+
+    Args:
+        own: The colour of this face's own skin (`own_skin_colour`); a typical one if unknown, which
+            suits no dark skin and no coloured light.
+    """
+    colours = relative_colours(rgb, _TYPICAL_SKIN if own is None else own)
+    return 1 / (1 + np.exp(-np.clip(skin_log_odds(colours), -30, 30)))
+
+
+def ycbcr(rgb: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel 3"]:
+    """Full-range YCbCr of sRGB in [0, 255] (Rec. 601)."""
+    r, g, b = rgb.T
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return np.stack([y, 128 + 0.564 * (b - y), 128 + 0.713 * (r - y)], axis=1)
 
 
-def face_outline(landmarks68_px: Float[np.ndarray, "68 2"]) -> Bool[np.ndarray, "224 224"]:
-    """Jaw line and raised brows, without eyes and the open mouth."""
+def face_outline(
+    landmarks68_px: Float[np.ndarray, "68 2"], forehead: float = _FOREHEAD
+) -> Bool[np.ndarray, "224 224"]:
+    """Jaw line and raised brows, without eyes and the open mouth.
+
+    Args:
+        forehead: How far the outline rises above the brows, in distances of nose bridge and chin.
+    """
     points = np.asarray(landmarks68_px, np.float64)
-    rise = (points[8] - points[27]) * FOREHEAD
-    outline = [*points[:17], *(points[26:16:-1] - rise)]
+    raised = points[17:27] - (points[8] - points[27]) * forehead
+    corners = np.concatenate([points, raised])
+    try:
+        hull = ConvexHull(corners).vertices.tolist()
+    except QhullError:
+        return np.zeros((CROP_SIZE, CROP_SIZE), bool)
+    holes = [_polygon(points[list(hole)]) for hole in _HOLES]
+    return _polygon(corners[hull]) & ~np.any(holes, axis=0)
+
+
+def certain_skin(landmarks68_px: Float[np.ndarray, "68 2"]) -> Bool[np.ndarray, "224 224"]:
+    """Cheeks and nose: mostly skin in every photo, whatever the hair, the beard and the glasses."""
+    points = np.asarray(landmarks68_px, np.float64)
+    inner = points + 0.2 * (points[30] - points)
+    # Below the lids there are lashes and their shadow.
+    lids = points + 0.08 * (points[8] - points[27])
+    right = [points[31], points[48] + 0.5 * (inner[3] - points[48]), inner[3], inner[2]]
+    left = [inner[14], inner[13], points[54] + 0.5 * (inner[13] - points[54]), points[35]]
+    return _polygon(
+        np.array(
+            [points[33], *right, lids[41], lids[40], points[28], lids[47], lids[46], *left],
+        )
+    )
+
+
+def _brows(landmarks68_px: Float[np.ndarray, "68 2"]) -> Bool[np.ndarray, "224 224"]:
     picture = Image.new("1", (CROP_SIZE, CROP_SIZE))
     draw = ImageDraw.Draw(picture)
-    draw.polygon([tuple(p) for p in outline], fill=1)
-    for hole in _HOLES:
-        draw.polygon([tuple(points[i]) for i in hole], fill=0)
+    for brow in _BROWS:
+        line = [(float(x), float(y)) for x, y in landmarks68_px[list(brow)]]
+        draw.line(line, fill=1, width=_BROW_WIDTH_PX, joint="curve")
     return np.array(picture)
+
+
+def _polygon(corners_px: Float[np.ndarray, "corner 2"]) -> Bool[np.ndarray, "224 224"]:
+    picture = Image.new("1", (CROP_SIZE, CROP_SIZE))
+    # Far corners overflow the integers of PIL.
+    corners = np.clip(corners_px, -10 * CROP_SIZE, 10 * CROP_SIZE)
+    ImageDraw.Draw(picture).polygon([(float(x), float(y)) for x, y in corners], fill=1)
+    return np.array(picture)
+
+
+def _without_specks(
+    mask: Bool[np.ndarray, "224 224"], outline: Bool[np.ndarray, "224 224"]
+) -> Bool[np.ndarray, "224 224"]:
+    """Small islands removed and small gaps closed: highlights are skin, lonely pixels are not."""
+    for kept in (True, False):
+        regions, count = ndimage.label((mask == kept) & outline)
+        if count:
+            small = np.bincount(regions.ravel(), minlength=count + 1) < _SPECK_PX
+            small[0] = False
+            mask = mask ^ small[regions]
+    return mask
