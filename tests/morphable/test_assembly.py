@@ -108,3 +108,13 @@ def test_numbers_and_axes_are_checked(raw: RawModel) -> None:
     for wrong in (raw.mean_mm / 10, raw.mean_mm * 1000, raw.mean_mm * (-1, 1, 1)):
         with pytest.raises(FaceModelFileError, match="unit or the axes"):
             assemble(replace(raw, mean_mm=wrong))
+
+
+def test_the_rendered_part_holds_every_landmark(raw: RawModel) -> None:
+    below = raw.mean_mm[:, 1] < raw.mean_mm[raw.landmarks68[[5, 11]], 1].mean()
+    neck = np.where(below & (raw.part == 0), len(raw.part_names), raw.part)
+    model = assemble(replace(raw, part=neck, part_names=(*raw.part_names, "neck")))
+    assert "neck" in {model.part_names[row] for row in model.part.tolist()}
+    face = model.restricted_to()
+    points = model.mean_mm[model.landmarks68]
+    torch.testing.assert_close(face.mean_mm[face.landmarks68], points)

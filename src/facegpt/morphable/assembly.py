@@ -116,6 +116,7 @@ def assemble(raw: RawModel) -> MorphableModel:
     mean, landmarks68 = _real(raw.mean_mm), _whole(raw.landmarks68)
     offset, pixels_per_mm = place_in_crop(mean, landmarks68)
     mean = mean + offset
+    part = with_landmarks(raw.part, raw.part_names, triangles, raw.landmarks68)
     names = tuple(raw.arkit_mm)
     arkit = np.stack([raw.arkit_mm[n] for n in names]) if names else np.zeros((0, *mean.shape))
     return MorphableModel(
@@ -129,8 +130,8 @@ def assemble(raw: RawModel) -> MorphableModel:
         uv=_real(uv),
         uv_triangles=_whole(uv_triangles),
         landmarks68=landmarks68,
-        mirror=_whole(mirror_map(mean.numpy(), raw.part, raw.part_names)),
-        part=_whole(raw.part),
+        mirror=_whole(mirror_map(mean.numpy(), part, raw.part_names)),
+        part=_whole(part),
         part_names=raw.part_names,
         arkit_mm=_real(arkit),
         arkit_names=names,
@@ -194,6 +195,26 @@ def outward(
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     away = (a + b + c) / 3 - vertices.mean(axis=0)
     return triangles if np.sum(np.cross(b - a, c - a) * away) > 0 else triangles[:, ::-1]
+
+
+def with_landmarks(
+    part: Int[np.ndarray, "vertex"],
+    part_names: Sequence[str],
+    triangles: Int[np.ndarray, "triangle 3"],
+    landmarks68: Int[np.ndarray, "68"],
+) -> Int[np.ndarray, "vertex"]:
+    """The parts with the triangles around every landmark in "face".
+
+    Jaw points lie where face, ear and neck meet; the rendered part of a model must hold them all.
+    """
+    if "face" not in part_names:
+        return part
+    around = triangles[np.isin(triangles, landmarks68).any(axis=1)]
+    grown = part.copy()
+    skin = np.isin(part, [part_names.index(n) for n in ("ear", "scalp", "neck") if n in part_names])
+    rim = np.unique(around)
+    grown[rim[skin[rim]]] = part_names.index("face")
+    return grown
 
 
 def mirror_map(
