@@ -146,6 +146,8 @@ def test_numbers_that_cannot_be_drawn_are_refused(value: float) -> None:
         ValueError, match=r"vertex 7 of face 1 cannot be drawn: y is .*theta is NaN"
     ):
         check_screen(screen)
+    screen[1, 7] = torch.tensor([0.0, 0.0, 1e7])
+    check_screen(screen)
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:

@@ -17,6 +17,7 @@ from facegpt.rendering.plugins import rasterize_nvdiffrast, rasterize_pytorch3d
 from facegpt.rendering.reference import rasterize_torch
 
 MAX_PX = float(1 << 20)
+MAX_DEPTH = 1e12
 
 
 @runtime_checkable
@@ -80,9 +81,13 @@ def check_screen(screen: Float[Tensor, "batch vertex 3"]) -> None:
     # Every comparison with NaN is false.
     if low > -MAX_PX and high < MAX_PX:
         return
-    bad = ~(screen.detach().abs() < MAX_PX)
+    limit = screen.new_tensor([MAX_PX, MAX_PX, MAX_DEPTH])
+    bad = ~(screen.detach().abs() < limit)
+    if not bad.any():
+        return
     face, vertex, axis = (int(i) for i in bad.nonzero()[0])
     raise ValueError(
         f"vertex {vertex} of face {face} cannot be drawn: {'xyz'[axis]} is "
-        f"{float(screen[face, vertex, axis])} (limit {MAX_PX:.0f}); theta is NaN or far too large"
+        f"{float(screen[face, vertex, axis])} (limit {float(limit[axis]):g}); "
+        f"theta is NaN or far too large"
     )
