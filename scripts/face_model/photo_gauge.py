@@ -1,8 +1,8 @@
 """What is skin and what is light, where photos cannot tell: the conventions.
 
 A factor that depends on the normal only can go to the albedo or to the light of everybody. Chosen
-here: the brightness of plain skin on the mean face does not depend on its normal, and the mean of
-the ambient light over the population is 1 in every colour.
+here: the brightness of plain skin on the mean face does not depend on its normal, and the light,
+averaged over the seen face and the population, is 1 in every colour.
 """
 
 import numpy as np
@@ -53,10 +53,14 @@ def mean_light(light: Array32, people: Array32) -> Array32:
     return mean
 
 
-def with_white_ambient(
-    albedo: LinearAlbedo, light: Array32, people: Array32
+def with_white_light(
+    albedo: LinearAlbedo, light: Array32, people: Array32, facing: Array32
 ) -> tuple[LinearAlbedo, Array32]:
-    """The same photos with the mean ambient light moved into the albedo."""
-    ambient = mean_light(light, people)[0]
-    scaled = LinearAlbedo(albedo.mean * ambient, albedo.basis * ambient)
-    return scaled, (light / ambient).astype(np.float32)
+    """The same photos with the mean brightness and colour of the light moved into the albedo.
+
+    Args:
+        facing: (9,) mean of H(n) over the seen face.
+    """
+    level = facing @ mean_light(light, people)
+    scaled = LinearAlbedo(albedo.mean * level, albedo.basis * level)
+    return scaled, (light / level).astype(np.float32)

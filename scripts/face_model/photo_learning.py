@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from face_model.photo_gauge import flattened, mean_light, with_white_ambient
-from face_model.photo_light import Array32, Explanation, LinearAlbedo, explain, white_light
+from face_model.photo_gauge import flattened, mean_light, with_white_light
+from face_model.photo_light import (
+    Array32,
+    Explanation,
+    LinearAlbedo,
+    explain,
+    harmonics,
+    white_light,
+)
 from face_model.photo_samples import PhotoSamples
 from face_model.photo_statistics import (
     Population,
@@ -62,22 +69,23 @@ def learn(
         plain: (skin,) weight of each vertex as plain skin.
     """
     normals = _mean_normals(samples, population)
-    state = _start(samples, population, settings)
+    facing = population.metric / population.metric.sum() @ harmonics(normals)
+    state = _start(samples, population, settings, facing)
     report(f"start: mean RGB distance {_error(state, population):.4f}")
     for turn in range(settings.rounds):
         albedo = flattened(state.albedo, normals, plain, strength=settings.flatness)
         light = mean_light(state.explanation.light, population.people)
-        explanation = explain(samples, albedo, state.explanation, light)
+        explanation = explain(samples, albedo, state.explanation, light, facing)
         state = replace(state, albedo=albedo, light=light, explanation=explanation)
         report(f"round {turn + 1}: mean RGB distance {_error(state, population):.4f}")
-        state = _improve(samples, population, state)
+        state = _improve(samples, population, state, facing)
         if turn == settings.rounds - 2:
             state = _strongest(state, population, settings.components)
     return _strongest(state, population, settings.components)
 
 
 def _start(
-    samples: PhotoSamples, population: Population, settings: LearningSettings
+    samples: PhotoSamples, population: Population, settings: LearningSettings, facing: Array32
 ) -> LearntAlbedo:
     """Photos explained by one tone each and light; components of what is left."""
     photos, skin = samples.pixels.shape
@@ -85,7 +93,7 @@ def _start(
     nothing = Explanation.start(photos, skin, len(_TONES), light)
     mean = weighted_mean(samples, nothing, population)
     tones = np.array(_TONES, np.float32)[:, None] * mean * _TONE_DEVIATION
-    toned = explain(samples, LinearAlbedo(mean, tones), nothing, light, rounds=3, stride=4)
+    toned = explain(samples, LinearAlbedo(mean, tones), nothing, light, facing, rounds=3, stride=4)
     counts = (settings.symmetric, settings.antisymmetric)
     albedo, signs = first_components(samples, toned, population, counts)
     empty = Explanation.start(photos, skin, len(signs), light)
@@ -93,11 +101,13 @@ def _start(
     return LearntAlbedo(albedo, signs, light, explanation)
 
 
-def _improve(samples: PhotoSamples, population: Population, state: LearntAlbedo) -> LearntAlbedo:
+def _improve(
+    samples: PhotoSamples, population: Population, state: LearntAlbedo, facing: Array32
+) -> LearntAlbedo:
     explanation = state.explanation
     albedo = regress(samples, explanation, population, state.albedo, state.signs)
     albedo, gamma = principal_axes(albedo, explanation, population, state.signs)
-    albedo, light = with_white_ambient(albedo, explanation.light, population.people)
+    albedo, light = with_white_light(albedo, explanation.light, population.people, facing)
     explanation = replace(explanation, gamma=gamma, light=light)
     return replace(
         state,

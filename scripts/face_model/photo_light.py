@@ -1,9 +1,9 @@
 """Light and albedo coefficients of each photo under the current albedo model.
 
 colour = albedo(gamma) * (H(n) phi') is linear in gamma for known light and the other way round, so
-both halves are solved in turn, with robust weights and priors. The priors are the choice that
-separates skin from light: lamps are taken as nearly white and nearly equally bright, so what is
-left over of lightness and hue belongs to the skin.
+Gauss-Newton finds both in a few steps, with robust weights and priors. The priors are the choice
+that separates skin from light: lamps are taken as nearly white and nearly equally bright, so what
+is left over of lightness and hue belongs to the skin.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ _INDEPENDENT = 0.02
 """Neighbouring vertices say nearly the same: this share of the pixels counts."""
 _ROBUST = 0.07
 """Colour distance at which a vertex counts half."""
-_LEVEL_DEVIATION = (0.12, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
-_TINT_DEVIATION = (0.035, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
-"""Spread of each harmonic of the light over photos: of its mean over R, G, B, and of the colours
-around that."""
+_DARKEST_SHADING = 0.05
+_EXPOSURE_DEVIATION, _WHITE_BALANCE_DEVIATION = 0.06, 0.02
+"""Spread over photos of the light on the whole face: of its mean over R, G, B, and of the colours
+around that. Small, so that the lightness and hue of a face belong to its skin."""
+_LEVEL_DEVIATION = (0.35, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
+_TINT_DEVIATION = (0.06, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
+"""The same for each harmonic: how light may vary over the face."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Explanation:
     gamma: Array32
     """(photo, component)."""
     doubt: Array32
-    """(photo, component) variance left in gamma."""
+    """(photo, component) variance left in gamma for known light."""
     light: Array32
     """(photo, 9, 3) coefficients of H, the white ambient light included."""
     trust: NDArray[np.float16]
@@ -82,18 +85,19 @@ def explain(
     albedo: LinearAlbedo,
     before: Explanation,
     mean_light: Array32,
+    facing: Array32,
     *,
     rounds: int = 2,
-    stride: int = 2,
-    level_deviation: tuple[float, ...] = _LEVEL_DEVIATION,
+    stride: int = 3,
 ) -> Explanation:
     """Solve light and gamma of every photo, starting from what was known before.
 
     Args:
         mean_light: (9, 3) the light to which little evidence falls back.
+        facing: (9,) mean of H(n) over the seen face.
         stride: Every n-th vertex is looked at (the errors and `trust` cover all).
     """
-    solver = _Solver(albedo, mean_light, stride, level_deviation)
+    solver = _Solver(albedo, mean_light, facing, stride)
     columns = []
     for i in range(len(samples)):
         seen = (samples.colour[i], samples.pixels[i], samples.normals[i])
@@ -107,8 +111,8 @@ class _Solver:
         self,
         albedo: LinearAlbedo,
         mean_light: Array32,
+        facing: Array32,
         stride: int,
-        level_deviation: tuple[float, ...],
     ) -> None:
         count = len(albedo.mean)
         self._some = np.random.default_rng(0).permutation(count)[: count // stride]
@@ -120,7 +124,7 @@ class _Solver:
         )
         self._gain = stride * _INDEPENDENT / _NOISE**2
         self._mean_light = mean_light
-        self._light_precision = _light_precision(level_deviation)
+        self._light_precision = _light_precision(facing)
 
     def __call__(
         self,
@@ -137,11 +141,8 @@ class _Solver:
         basis9 = harmonics(normals[some])
         believed = (pixels[some] * trust[some]).astype(np.float32) * self._gain
         for _ in range(rounds):
-            albedo = self._mean_some + (gamma @ self._basis_some).reshape(-1, 3)
-            light = self._solve_light(basis9, albedo, target, believed)
-            shading = np.maximum(basis9 @ light, 0.05)
-            gamma, doubt = self._solve_gamma(shading, target, believed)
-        shading = np.maximum(harmonics(normals) @ light, 0.05)
+            light, gamma, doubt = self._step(basis9, light, gamma, target, believed)
+        shading = np.maximum(harmonics(normals) @ light, _DARKEST_SHADING)
         shown = (self._albedo.mean + (gamma @ self._flat).reshape(-1, 3)) * shading
         distance = np.linalg.norm(shown - colour.astype(np.float32), axis=1)
         weight = pixels.astype(np.float32)
@@ -149,35 +150,37 @@ class _Solver:
         trust = 1 / (1 + (distance / _ROBUST) ** 2)
         return gamma, doubt, light.astype(np.float32), trust.astype(np.float16), np.float32(error)
 
-    def _solve_light(
-        self, basis9: Array32, albedo: Array32, target: Array32, weight: Array32
-    ) -> Array32:
-        normal = self._light_precision.copy()
-        right = np.einsum("kcld,ld->kc", normal, self._mean_light)
-        for c in range(3):
-            design = basis9 * albedo[:, c : c + 1]
-            weighted = design * weight[:, None]
-            normal[:, c, :, c] += weighted.T @ design
-            right[:, c] += weighted.T @ target[:, c]
-        return np.linalg.solve(normal.reshape(27, 27), right.ravel()).reshape(9, 3)
-
-    def _solve_gamma(
-        self, shading: Array32, target: Array32, weight: Array32
-    ) -> tuple[Array32, Array32]:
+    def _step(
+        self, basis9: Array32, light: Array32, gamma: Array32, target: Array32, weight: Array32
+    ) -> tuple[Array32, Array32, Array32]:
+        """One Gauss-Newton step for light and gamma together: solved in turn they would hardly
+        move along what they share, the lightness and hue of the skin."""
+        albedo = self._mean_some + (gamma @ self._basis_some).reshape(-1, 3)
+        shading = np.maximum(basis9 @ light, _DARKEST_SHADING)
         root = np.sqrt(weight)[:, None]
-        design = self._basis_some * (shading * root).ravel()
-        rest = ((target - self._mean_some * shading) * root).ravel()
+        design = np.zeros((27 + len(gamma), len(root), 3), np.float32)
+        for c in range(3):
+            design[c:27:3, :, c] = (basis9 * (albedo[:, c : c + 1] * root)).T
+        design[27:] = self._basis_some.reshape(len(gamma), -1, 3) * (shading * root)
+        design = design.reshape(len(design), -1)
+        rest = ((target + (albedo - self._mean_some) * shading) * root).ravel()
         normal = design @ design.T
-        normal[np.diag_indices(len(normal))] += 1
-        covariance = np.linalg.inv(normal)
-        gamma = covariance @ (design @ rest)
-        return gamma.astype(np.float32), np.diag(covariance).astype(np.float32)
+        normal[:27, :27] += self._light_precision
+        normal[np.arange(27, len(normal)), np.arange(27, len(normal))] += 1
+        right = design @ rest
+        right[:27] += self._light_precision @ self._mean_light.ravel()
+        solved = np.linalg.solve(normal, right).astype(np.float32)
+        doubt = np.diag(np.linalg.inv(normal[27:, 27:])).astype(np.float32)
+        return solved[:27].reshape(9, 3), solved[27:], doubt
 
 
-def _light_precision(level_deviation: tuple[float, ...]) -> Array32:
-    precision = np.zeros((9, 3, 9, 3), np.float32)
+def _light_precision(facing: Array32) -> Array32:
+    """(27, 27) of the prior; `facing` is the mean of H(n) over the seen face."""
     average = np.full((3, 3), 1 / 3)
+    precision = np.zeros((9, 3, 9, 3))
     for k in range(9):
-        precision[k, :, k] = average / level_deviation[k] ** 2
+        precision[k, :, k] = average / _LEVEL_DEVIATION[k] ** 2
         precision[k, :, k] += (np.eye(3) - average) / _TINT_DEVIATION[k] ** 2
-    return precision
+    whole = average / _EXPOSURE_DEVIATION**2 + (np.eye(3) - average) / _WHITE_BALANCE_DEVIATION**2
+    precision += np.einsum("k,l,cd->kcld", facing, facing, whole)
+    return precision.reshape(27, 27).astype(np.float32)

@@ -1,7 +1,6 @@
 """Training photos as aligned crops: which ones, with which points, and which pixels can be skin."""
 
 import csv
-import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from scipy.spatial import ConvexHull
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.perception.alignment import align
 from facegpt.perception.images import load_image
-from facegpt.perception.skin import skin_probability
 
 _EVENING = 0.6
 """Groups of n photos weigh n ** (1 - 0.6) together: small ones count, without one photo of them
@@ -24,6 +22,8 @@ counting like twenty others."""
 _OPEN_MOUTH_PX = 6.0
 _WIDE_YAW = 0.35
 _OPEN_EYE_PX2 = 60
+_FOREHEAD = 0.38
+"""The mask A ends this share of the way from chin to nose bridge above the brows."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read_photos(chosen: Sequence[PhotoEntry]) -> Iterator[AlignedPhoto]:
         face = align(load_image(entry.path), entry.landmarks68_px)
         crop = (face.crop.permute(1, 2, 0) * 255).round().byte().numpy()
         points = face.landmarks68_px.numpy()
-        usable = _usable(crop, points) & face.validity.numpy()
+        usable = _usable(crop, points, face.skin.numpy()) & face.validity.numpy()
         yield AlignedPhoto(crop, usable, points)
 
 
@@ -116,23 +116,34 @@ def iris_srgb(photo: AlignedPhoto) -> NDArray[np.float64]:
     return np.median(np.concatenate(found), 0) / 255 if found else np.full(3, np.nan)
 
 
-def _usable(crop: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Skin by its colour; whatever lies between brows and mouth; dark beards; no eyes, no mouth."""
-    skin = _skin_table()[tuple((crop >> 3).reshape(-1, 3).T)].reshape(CROP_SIZE, CROP_SIZE)
+def _usable(
+    crop: NDArray[np.uint8], points: NDArray[np.float32], skin: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The mask A, whatever lies between brows and mouth, beards, and what has the colour of this
+    skin outside the outline of A; no eyes, no mouth.
+    """
     features = _polygon(_hull(points[17:]))
     bearded = _polygon(_hull(np.concatenate([points[2:15], points[31:36]])))
-    usable = (skin > 0.5) | features | (bearded & (skin > 0.15))
+    brows_raised = points[17:27] + (points[27] - points[8]) * _FOREHEAD
+    outside = ~_polygon(_hull(np.concatenate([points, brows_raised])))
+    distance = _distance_from_skin(crop, skin)
+    usable = skin | features | (bearded & (distance < 25)) | (outside & (distance < 7))
     for hole in (range(36, 42), range(42, 48), range(60, 68)):
         usable &= ~binary_dilation(_polygon(points[list(hole)]))
     return usable
 
 
-@functools.cache
-def _skin_table() -> NDArray[np.float64]:
-    """(32, 32, 32) probability of skin for colours in steps of 8."""
-    steps = (np.arange(32) * 8 + 4).astype(np.uint8)
-    colours = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
-    return skin_probability(colours.reshape(-1, 3)).reshape(32, 32, 32)
+def _distance_from_skin(crop: NDArray[np.uint8], skin: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(224, 224) squared Mahalanobis distance of each colour from those of the skin, as brightness
+    and the logarithms of two ratios of colours."""
+    r, g, b = (crop.astype(np.float32) + 8).transpose(2, 0, 1)
+    features = np.stack([np.log(r + g + b), np.log(r / g), np.log(g / b)], axis=-1)
+    if skin.sum() < 100:
+        return np.full(skin.shape, np.inf, np.float32)
+    own = features[skin]
+    offset = features - np.median(own, axis=0)
+    precision = np.linalg.inv(np.cov(own.T) + 1e-4 * np.eye(3)).astype(np.float32)
+    return ((offset @ precision) * offset).sum(-1)
 
 
 def _hull(points: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from face_model.inside import EYE_RINGS_DEGREES, EYE_SECTORS, sphere_centre
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -126,19 +128,26 @@ def regions(surface: Surface) -> dict[str, Array]:
 
 
 def eye_angles_degrees(surface: Surface) -> Array:
-    """(vertex,) angle between the axis of the eye and each vertex of the eyeballs; nan
-    elsewhere."""
+    """(vertex,) angle between the axis of the eye and each of its vertices; nan elsewhere.
+
+    Eyeballs made by `inside.eye_dome` know it by their rings, also when they are stretched.
+    """
+    rings = np.concatenate([[0.0], np.repeat(EYE_RINGS_DEGREES, EYE_SECTORS)])
     angle = np.full(len(surface.points_mm), np.nan)
     for name in EYE_PARTS:
-        own = surface.within(name)
-        if not own.any():
-            continue
-        points = surface.points_mm[own]
-        system = np.c_[2 * points, np.ones(len(points))]
-        centre = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0][:3]
-        direction = (points - centre) / np.linalg.norm(points - centre, axis=1, keepdims=True)
-        angle[own] = np.degrees(np.arccos(np.clip(direction[:, 2], -1, 1)))
+        own = np.flatnonzero(surface.within(name))
+        if len(own) == len(rings):
+            angle[own] = rings
+        elif len(own):
+            angle[own] = _angles_from_front(surface.points_mm[own])
     return angle
+
+
+def _angles_from_front(points: Array) -> Array:
+    """Of the best sphere through the points."""
+    offset = points - sphere_centre(points)
+    cosine = offset[:, 2] / np.linalg.norm(offset, axis=1)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _soften(surface: Surface, field: Array, rounds: int) -> Array:
