@@ -5,7 +5,7 @@ and exponent as integers; a tensor is version 2, four sizes and raw little-endia
 lie from input to output, each behind its own name. Nothing in the file is executed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,8 @@ def read_face_network(path: Path) -> FaceNetwork:
         raise NetworkFileError(f"{path} is larger than {_MAX_FILE_BYTES >> 20} MB")
     try:
         return _parse(_Reader(path.read_bytes()))
+    except NetworkFileError as error:
+        raise NetworkFileError(f"{path} is damaged or another network: {error}") from error
     except (IndexError, ValueError, OverflowError) as error:
         raise NetworkFileError(f"{path} is not dlib's face-recognition network: {error}") from error
 
@@ -102,7 +104,7 @@ def _parse(reader: _Reader) -> FaceNetwork:
     if reader.integer() != 1:
         raise NetworkFileError("unknown header")
     mean_rgb: tuple[float, float, float] | None = None
-    kernels: list[tuple[np.ndarray, int, int]] = []
+    kernels: list[Convolution] = []
     convolutions: list[Convolution] = []
     projection: np.ndarray | None = None
     while (name := reader.next_layer()) is not None:
@@ -112,20 +114,26 @@ def _parse(reader: _Reader) -> FaceNetwork:
             kernels.append(_kernel(reader))
         elif name == "affine_":
             gain, shift = np.split(reader.tensor().ravel(), 2)
-            weight, stride, padding = kernels[-1]
-            scaled = weight * gain[:, None, None, None]
-            convolutions.append(Convolution(scaled, shift, stride, padding))
+            if len(kernels) != len(convolutions) + 1:
+                raise NetworkFileError("an affine layer does not follow its convolution")
+            kernel = kernels[-1]
+            weight, bias = kernel.weight * gain[:, None, None, None], kernel.bias * gain + shift
+            convolutions.append(replace(kernel, weight=weight, bias=bias))
         elif name == "fc_2":
             outputs, inputs = reader.integer(), reader.integer()
             projection = reader.tensor().reshape(inputs, outputs)
     if mean_rgb is None or projection is None or len(convolutions) != 29:
         raise NetworkFileError(f"expected 29 convolutions, found {len(convolutions)}")
+    if projection.shape[1] != 128:
+        raise NetworkFileError(f"expected 128 outputs, found {projection.shape[1]}")
     return FaceNetwork(mean_rgb, tuple(convolutions), projection)
 
 
-def _kernel(reader: _Reader) -> tuple[np.ndarray, int, int]:
+def _kernel(reader: _Reader) -> Convolution:
     values = reader.tensor().ravel()
     filters, height, width, stride, _, padding, _ = (reader.integer() for _ in range(7))
+    if min(filters, height, width, stride) < 1 or padding < 0:
+        raise NetworkFileError(f"impossible convolution before byte {reader.at}")
     inputs = (values.size - filters) // (filters * height * width)
-    # The last values are biases, which dlib keeps at zero in front of an affine layer.
-    return values[:-filters].reshape(filters, inputs, height, width), stride, padding
+    weight = values[:-filters].reshape(filters, inputs, height, width)
+    return Convolution(weight, values[-filters:], stride, padding)

@@ -9,6 +9,7 @@ outline. Glasses, hands, pale hair and beards may stay in: losses must be robust
 import functools
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -18,7 +19,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from facegpt.morphable.framing import CROP_SIZE
 
-SKIN_PRIOR = 0.9
+SKIN_PRIOR = 0.85
 """Share of skin expected inside the outline."""
 
 _FOREHEAD = 0.38
@@ -193,9 +194,8 @@ def _without_specks(
 ) -> Bool[np.ndarray, "224 224"]:
     """Small islands removed and small gaps closed: highlights are skin, lonely pixels are not."""
     for kept in (True, False):
-        regions, count = ndimage.label((mask == kept) & outline)
-        if count:
-            small = np.bincount(regions.ravel(), minlength=count + 1) < _SPECK_PX
-            small[0] = False
-            mask = mask ^ small[regions]
+        regions, _ = cast("tuple[np.ndarray, int]", ndimage.label((mask == kept) & outline))
+        small = np.bincount(regions.ravel()) < _SPECK_PX
+        small[0] = False
+        mask = mask ^ small[regions]
     return mask
