@@ -15,6 +15,10 @@ SLIVER_PX2 = 1e-2
 """Below this doubled area the corners are averaged: the gradient of a position would explode."""
 
 
+_FUSED = {"fastmath": {"contract", "nsz"}}
+"""For interpolation only: depths of a rasteriser must round as those of its twin do."""
+
+
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
     """`numba.njit` that keeps its machine code on disk where it may.
 
@@ -100,7 +104,7 @@ def rasterize_one(screen, triangles, cull_back, ids, nearest, corners):
             row_c += dxc << 8
 
 
-@compiled(inline="always")
+@compiled(inline="always", **_FUSED)
 def _corner_shares(screen, i, j, k, px, py, perspective):
     """What the three corners weigh at a pixel, not yet divided by their sum.
 
@@ -126,9 +130,10 @@ def _corner_shares(screen, i, j, k, px, py, perspective):
     return qi * si * mi, qj * sj * mj, qk * sk * mk, si, sj, sk, mi, mj, mk
 
 
-@compiled(inline="always")
+@compiled(inline="always", **_FUSED)
 def _paint(screen, values, ids, triangles, perspective, image, channels):
     height, width = ids.shape
+    real = values.dtype.type
     for py in range(height):
         for px in range(width):
             t = ids[py, px]
@@ -141,14 +146,17 @@ def _paint(screen, values, ids, triangles, perspective, image, channels):
             )  # fmt: skip
             ri, rj, rk = _corner_shares(screen, i, j, k, px, py, perspective)[:3]
             scale = 1.0 / (ri + rj + rk)
-            wi, wj, wk = ri * scale, rj * scale, rk * scale
+            wi, wj, wk = real(ri * scale), real(rj * scale), real(rk * scale)
             for c in range(channels):
                 image[py, px, c] = wi * values[i, c] + wj * values[j, c] + wk * values[k, c]
 
 
-@compiled()
+@compiled(**_FUSED)
 def interpolate_forward(screen, values, ids, triangles, perspective, image):
-    """Attributes of the visible triangle at every pixel, zero where there is none."""
+    """Attributes of the visible triangle at every pixel, zero where there is none.
+
+    Shares are found in float64, because thin triangles cancel; the rest has the dtype of the data.
+    """
     # A constant number of channels lets the compiler unroll the innermost loop.
     if values.shape[1] == 3:
         _paint(screen, values, ids, triangles, perspective, image, 3)
@@ -156,9 +164,10 @@ def interpolate_forward(screen, values, ids, triangles, perspective, image):
         _paint(screen, values, ids, triangles, perspective, image, values.shape[1])
 
 
-@compiled(inline="always")
+@compiled(inline="always", **_FUSED)
 def _collect(screen, values, ids, triangles, perspective, grad, grad_screen, grad_values, channels):
     height, width = ids.shape
+    real = values.dtype.type
     for py in range(height):
         for px in range(width):
             t = ids[py, px]
@@ -171,8 +180,8 @@ def _collect(screen, values, ids, triangles, perspective, grad, grad_screen, gra
                 screen, i, j, k, px, py, perspective
             )
             scale = 1.0 / (ri + rj + rk)
-            wi, wj, wk = ri * scale, rj * scale, rk * scale
-            gi, gj, gk = 0.0, 0.0, 0.0
+            wi, wj, wk = real(ri * scale), real(rj * scale), real(rk * scale)
+            gi, gj, gk = real(0), real(0), real(0)
             for c in range(channels):
                 g = grad[py, px, c]
                 vi, vj, vk = values[i, c], values[j, c], values[k, c]
@@ -187,10 +196,12 @@ def _collect(screen, values, ids, triangles, perspective, grad, grad_screen, gra
                 grad_screen[i, 2] -= gi * wi * si * mi
                 grad_screen[j, 2] -= gj * wj * sj * mj
                 grad_screen[k, 2] -= gk * wk * sk * mk
-            gi, gj, gk = gi * scale * si * mi, gj * scale * sj * mj, gk * scale * sk * mk
-            xi, yi = np.float64(screen[i, 0]) - px, np.float64(screen[i, 1]) - py
-            xj, yj = np.float64(screen[j, 0]) - px, np.float64(screen[j, 1]) - py
-            xk, yk = np.float64(screen[k, 0]) - px, np.float64(screen[k, 1]) - py
+            gi, gj, gk = (
+                gi * real(scale * si * mi), gj * real(scale * sj * mj), gk * real(scale * sk * mk)
+            )  # fmt: skip
+            xi, yi = screen[i, 0] - real(px), screen[i, 1] - real(py)
+            xj, yj = screen[j, 0] - real(px), screen[j, 1] - real(py)
+            xk, yk = screen[k, 0] - real(px), screen[k, 1] - real(py)
             grad_screen[i, 0] += gk * yj - gj * yk
             grad_screen[i, 1] += gj * xk - gk * xj
             grad_screen[j, 0] += gi * yk - gk * yi
@@ -199,7 +210,7 @@ def _collect(screen, values, ids, triangles, perspective, grad, grad_screen, gra
             grad_screen[k, 1] += gi * xj - gj * xi
 
 
-@compiled()
+@compiled(**_FUSED)
 def interpolate_backward(
     screen, values, ids, triangles, perspective, grad, grad_screen, grad_values
 ):
