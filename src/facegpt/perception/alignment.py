@@ -13,7 +13,6 @@ from torch import Tensor
 
 from facegpt.morphable.framing import CROP_SIZE, FIVE_POINT_TEMPLATE_PX, five_points
 from facegpt.perception.images import Photo
-from facegpt.perception.pixels import BACKGROUND
 from facegpt.perception.resampling import inside_photo, resample
 from facegpt.perception.skin import skin_mask
 
@@ -49,7 +48,6 @@ def align(photo: Photo, landmarks68_px: Real[np.ndarray, "points axis"]) -> Alig
     photo_from_crop = np.linalg.inv(crop_from_photo)
     crop = resample(photo.rgb, photo_from_crop, CROP_SIZE)
     inside = inside_photo(photo.rgb.shape[:2], photo_from_crop, CROP_SIZE)
-    crop[~inside] = BACKGROUND
     in_crop = points @ crop_from_photo[:2, :2].T + crop_from_photo[:2, 2]
     skin = skin_mask(crop, in_crop, inside, is_grey=photo.is_grey)
     scale = photo.photo_from_original

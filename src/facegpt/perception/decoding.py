@@ -180,11 +180,12 @@ def _decode(picture: Image.Image, scale: float, may_draft: bool) -> Decoded:
         # TIFF turns itself upright while loading, and forgets the tag.
         width, height = picture.size
     orientation = _orientation(picture)
-    rgb, reduced = _reduce(picture, scale * drafted)
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    rgb, reduced = _reduce(picture, scale * drafted, size)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
-    size = (height, width) if orientation in _LYING else (width, height)
-    return Decoded(rgb, size, reduced / drafted)
+    upright = (height, width) if orientation in _LYING else (width, height)
+    return Decoded(rgb, upright, reduced / drafted)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -195,8 +196,8 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _reduce(picture: Image.Image, scale: float) -> tuple[Image.Image, float]:
-    """RGB at nearly the scale, and the exact scale.
+def _reduce(picture: Image.Image, scale: float, size: tuple[int, int]) -> tuple[Image.Image, float]:
+    """RGB at nearly the scale in this size, and the exact scale.
 
     First by a whole factor, in strips, so that no second full-size copy is made; then the rest.
     """
@@ -209,7 +210,6 @@ def _reduce(picture: Image.Image, scale: float) -> tuple[Image.Image, float]:
     else:
         rgb = to_rgb(picture, white)
     rest = scale * factor
-    size = (max(1, int(rgb.width * rest)), max(1, int(rgb.height * rest)))
     # The box keeps the scale equal in x and y although sizes are whole numbers.
     box = (0.0, 0.0, min(rgb.width, size[0] / rest), min(rgb.height, size[1] / rest))
     return rgb.resize(size, Image.Resampling.BICUBIC, box=box), rest / factor
