@@ -13,8 +13,10 @@ from facegpt.losses import (
     comparable,
     landmark_errors_px,
     landmark_term,
+    light_precision,
     light_prior,
     luminance,
+    mean_light,
     perceptual_term,
     pixel_term,
     regularisation_term,
@@ -106,23 +108,45 @@ def test_perceptual_term_is_the_squared_distance() -> None:
     )
 
 
-def test_mean_face_under_white_light_costs_nothing_wherever_the_camera_stands() -> None:
-    theta = FaceParameters.zeros(2).replace(camera=torch.ones(2, 6))
-    assert regularisation_term(theta).tolist() == [0.0, 0.0]
+def test_mean_face_in_mean_light_costs_nothing_wherever_the_camera_stands() -> None:
+    theta = FaceParameters.zeros(2).replace(
+        camera=torch.ones(2, 6), illumination=mean_light().expand(2, -1)
+    )
+    torch.testing.assert_close(regularisation_term(theta), torch.zeros(2))
 
 
 @given(seed=st.integers(0, 50), factor=st.floats(1.1, 4.0))
 def test_farther_from_the_mean_costs_more(seed: int, factor: float) -> None:
-    theta = FaceParameters.from_vector(random(1, 257, seed=seed) - 0.5)
-    farther = FaceParameters.from_vector(theta.to_vector() * factor)
-    near, far = regularisation_term(theta), regularisation_term(farther)
+    offset = random(1, 257, seed=seed) - 0.5
+    centre = FaceParameters.zeros(1, dtype=torch.float64).replace(
+        illumination=mean_light(dtype=torch.float64).expand(1, -1)
+    )
+    near, far = (
+        regularisation_term(FaceParameters.from_vector(centre.to_vector() + f * offset))
+        for f in (1.0, factor)
+    )
     torch.testing.assert_close(far, near * factor**2)
 
 
+def test_light_precision_is_symmetric_and_positive() -> None:
+    precision = light_precision(dtype=torch.float64)
+    torch.testing.assert_close(precision, precision.T)
+    assert torch.linalg.eigvalsh(precision).min() > 0
+
+
+def test_a_brighter_lamp_costs_more_than_the_same_light_moved_around_the_face() -> None:
+    """What makes the whole face brighter is the skin's to explain, what shades it is the lamp's."""
+    brighter, moved = mean_light().view(1, 9, 3), mean_light().view(1, 9, 3).clone()
+    brighter = brighter.clone()
+    brighter[0, 0] += 0.2
+    moved[0, 3] += 0.2
+    assert light_prior(brighter.flatten(1)) > 5 * light_prior(moved.flatten(1))
+
+
 def test_coloured_light_costs_more_than_white_light_of_the_same_strength() -> None:
-    white, red = torch.zeros(1, 9, 3), torch.zeros(1, 9, 3)
-    white[0, 3] = 0.2
-    red[0, 3] = torch.tensor([0.2 * math.sqrt(3), 0.0, 0.0])
+    white, red = mean_light().view(1, 9, 3).clone(), mean_light().view(1, 9, 3).clone()
+    white[0, 3] += 0.2
+    red[0, 3] += torch.tensor([0.2 * math.sqrt(3), 0.0, 0.0])
     assert light_prior(red.flatten(1)) > 3 * light_prior(white.flatten(1))
 
 

@@ -14,8 +14,8 @@ Where the paper leaves the scale of a norm open, or we depart from it:
   from a cosine.
 - L_LM is the weighted sum over the 68 points as written, in pixels of the 224 crop; jaw points,
   which detectors place loosely, count 0.3.
-- L_reg covers alpha, delta, gamma (in standard deviations) and the offset of phi from white light;
-  c is not pulled anywhere.
+- L_reg covers alpha, delta, gamma (in standard deviations) and phi, which is pulled to the light of
+  an average photo; c is not pulled anywhere.
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,24 @@ JAW_POINTS = 17
 
 JAW_WEIGHT = 0.3
 
-_ALBEDO_SHARE = 0.35
-"""gamma is pulled less than alpha and delta: thousands of pixels speak for it, 68 points for
-them."""
+_SHAPE_SHARE, _EXPRESSION_SHARE, _ALBEDO_SHARE, _LIGHT_SHARE = 0.2, 0.2, 0.07, 0.02
+"""Of lambda_reg. The paper sums the squares of theta, which would freeze the face at its mean next
+to pixel errors that are means; these shares were chosen on training photos. gamma and phi are
+pulled less: thousands of pixels speak for them, 68 points for shape and expression."""
 
-_LIGHT_DEVIATION = 0.35
-_LIGHT_COLOUR_DEVIATION = 0.06
-"""Spread of phi around white light, and of its colour channels around their mean: lamps are nearly
-white, skin is not."""
+MEAN_LIGHT = (0.886, -0.01, 0.074, 0.0, 0.0, 0.331, 0.37, 0.0, 0.14)
+"""The light of an average photo, in the order of `geometry.lighting.sh_basis`: a little from the
+front and above. Mean over the training photos of the default albedo (`scripts/build_albedo.py`)."""
+
+MEAN_HARMONICS = (1.0, -0.053, 0.78, 0.0, 0.0, -0.009, 0.157, 0.0, 0.13)
+"""Mean of H(n) over a frontal face: its product with a light is the mean shading of the face."""
+
+_EXPOSURE_DEVIATION, _WHITE_BALANCE_DEVIATION = 0.06, 0.02
+_LEVEL_DEVIATION = (0.35, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
+_TINT_DEVIATION = (0.06, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
+"""Spread over photos of the mean shading, of its colour, and of each harmonic in level and colour.
+The first two are small: how light or dark a face is on the whole belongs to its skin, or a dark
+skin and a dim lamp could not be told apart."""
 
 
 @dataclass(frozen=True)
@@ -142,22 +152,49 @@ def landmark_term(
 
 
 def regularisation_term(theta: FaceParameters) -> Float[Tensor, "batch"]:
-    """L_reg: squared distance from the mean face under white light, as a mean over the
-    coefficients of each block."""
+    """L_reg: squared distance from the mean face in the mean light, as a mean over the
+    coefficients of each block, with a share for each block."""
     shape = theta.shape.square().mean(dim=-1)
     expression = theta.expression.square().mean(dim=-1)
     albedo = theta.albedo.square().mean(dim=-1)
-    return shape + expression + _ALBEDO_SHARE * albedo + light_prior(theta.illumination)
+    return (
+        _SHAPE_SHARE * shape
+        + _EXPRESSION_SHARE * expression
+        + _ALBEDO_SHARE * albedo
+        + _LIGHT_SHARE * light_prior(theta.illumination)
+    )
+
+
+def mean_light(
+    *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Float[Tensor, "27"]:
+    """phi of the average photo."""
+    light = torch.tensor(MEAN_LIGHT, dtype=dtype, device=device)
+    light[0] -= 1.0  # phi counts from white ambient light
+    return light.repeat_interleave(3)
+
+
+def light_precision(
+    *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Float[Tensor, "27 27"]:
+    """Inverse covariance of phi over photos: levels, tints, and above all the mean shading."""
+    average = torch.full((3, 3), 1 / 3, dtype=dtype)
+    rest = torch.eye(3, dtype=dtype) - average
+    level = torch.tensor(_LEVEL_DEVIATION, dtype=dtype).pow(-2).diag()
+    tint = torch.tensor(_TINT_DEVIATION, dtype=dtype).pow(-2).diag()
+    harmonics = torch.tensor(MEAN_HARMONICS, dtype=dtype)
+    shading = torch.outer(harmonics, harmonics)
+    exposure = average / _EXPOSURE_DEVIATION**2 + rest / _WHITE_BALANCE_DEVIATION**2
+    precision = torch.kron(level, average) + torch.kron(tint, rest) + torch.kron(shading, exposure)
+    return precision.to(device)
 
 
 def light_prior(illumination: Float[Tensor, "batch 27"]) -> Float[Tensor, "batch"]:
-    """How far a light is from white ambient light, in squared standard deviations (mean over
-    phi)."""
-    phi = illumination.view(-1, 9, 3)
-    level = phi.mean(dim=-1, keepdim=True)
-    strength = (level / _LIGHT_DEVIATION).square().mean(dim=(1, 2))
-    tint = ((phi - level) / _LIGHT_COLOUR_DEVIATION).square().mean(dim=(1, 2))
-    return 0.1 * strength + 0.1 * tint
+    """How unusual a light is: its squared Mahalanobis distance from the mean light, over 27."""
+    dtype, device = illumination.dtype, illumination.device
+    offset = illumination - mean_light(dtype=dtype, device=device)
+    precision = light_precision(dtype=dtype, device=device)
+    return torch.einsum("bi,ij,bj->b", offset, precision, offset) / offset.shape[-1]
 
 
 def landmark_errors_px(

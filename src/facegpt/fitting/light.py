@@ -1,8 +1,9 @@
-"""Stage two: illumination and albedo at the visible vertices, by alternating linear least squares.
+"""Stage two: illumination and albedo at the visible vertices, by Gauss-Newton.
 
-With the geometry fixed, colour = albedo(gamma) * H(n) phi is linear in phi for known gamma and the
-other way round. Both halves are solved in closed form with robust weights and their priors. A few
-rounds land where hundreds of gradient steps would.
+With the geometry fixed, colour = albedo(gamma) * H(n) phi is bilinear. Both are solved together:
+solved in turn, whichever comes first swallows the tone of the skin and never gives it back. The
+prior of the light (`losses.light_precision`) decides what is skin and what is lamp. A few steps
+land where hundreds of gradient steps would.
 """
 
 from dataclasses import dataclass
@@ -12,19 +13,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facegpt.geometry.lighting import sh_basis
-from facegpt.losses import LUMINANCE_WEIGHTS
+from facegpt.losses import LUMINANCE_WEIGHTS, light_precision, mean_light
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 
-_ROUNDS = 4
+_STEPS = 4
 _FACING = 0.25
 """Vertices whose normal is turned further than about 75 degrees from the viewer are not
 believed."""
 _COLOUR_NOISE = 0.05
-_LEVEL_DEVIATION = 0.35
-_TINT_DEVIATION = 0.06
 _EFFECTIVE_SHARE = 0.02
 """Neighbouring vertices say nearly the same: every fiftieth counts as a measurement of its own."""
+_STRIDE = 2
+"""Every second vertex is looked at: half the time for the same answer."""
 
 
 @dataclass(frozen=True)
@@ -62,106 +63,74 @@ def sample_surface(
 def fit_light_and_albedo(
     model: MorphableModel, samples: SurfaceSamples, *, bound: float = 4.0
 ) -> tuple[Float[Tensor, "27"], Float[Tensor, "albedo"]]:
-    """phi and gamma that explain the sampled colours; zeros where nothing was seen."""
-    count = model.albedo_basis.shape[0]
-    phi = torch.zeros(9, 3, dtype=torch.float64)
-    gamma = torch.zeros(count, dtype=torch.float64)
-    seen = samples.weight > 0
-    if int(seen.sum()) < 100:
-        return phi.reshape(27).float(), gamma.float()
-    harmonics = sh_basis(samples.normals[seen]).double()
-    basis = model.albedo_basis[:, seen].double()
-    mean = model.albedo_mean[seen].double()
-    colour = samples.colour[seen].double()
-    base_weight = samples.weight[seen].double() * _EFFECTIVE_SHARE / _COLOUR_NOISE**2
-    weight = base_weight
-    for _ in range(_ROUNDS):
-        albedo = mean + torch.einsum("k,kvc->vc", gamma, basis)
-        phi = _solve_light(harmonics, albedo, colour, weight, samples.is_grey)
-        irradiance = harmonics @ (phi + _white(phi))
-        gamma = _solve_albedo(basis, mean, irradiance, colour, weight, samples.is_grey)
-        gamma = gamma.clamp(-bound, bound)
-        albedo = mean + torch.einsum("k,kvc->vc", gamma, basis)
-        distance = (_shown(albedo * irradiance - colour, samples.is_grey)).norm(dim=-1)
-        weight = base_weight / (1 + (distance / (2 * _COLOUR_NOISE)).square())
-    return phi.reshape(27).float(), gamma.float()
-
-
-def _white(phi: Float[Tensor, "9 3"]) -> Float[Tensor, "9 3"]:
-    white = torch.zeros_like(phi)
-    white[0] = 1.0
-    return white
-
-
-def _shown(difference: Float[Tensor, "vertex 3"], is_grey: bool) -> Tensor:
-    """The difference as the photo can show it: a grey photo has only its luminance."""
-    if not is_grey:
-        return difference
-    weights = torch.tensor(LUMINANCE_WEIGHTS, dtype=difference.dtype)
-    return (difference @ weights).unsqueeze(-1)
-
-
-def _solve_light(
-    harmonics: Float[Tensor, "vertex 9"],
-    albedo: Float[Tensor, "vertex 3"],
-    colour: Float[Tensor, "vertex 3"],
-    weight: Float[Tensor, "vertex"],
-    is_grey: bool,
-) -> Float[Tensor, "9 3"]:
-    """Offsets of phi from white light; a grey photo can only have been taken in colourless
-    light."""
-    if is_grey:
-        level = _shown(albedo, is_grey)
-        rows = (harmonics * level).unsqueeze(1)
-        precision = torch.eye(9, dtype=harmonics.dtype) / _LEVEL_DEVIATION**2
-        phi = _ridge(rows, _shown(colour - albedo, is_grey), weight, precision)
-        return phi.view(9, 1).expand(9, 3)
-    # The prior is on level and tint, so the 27 unknowns are solved together.
-    design = torch.zeros(len(harmonics), 3, 9, 3, dtype=harmonics.dtype)
-    for c in range(3):
-        design[:, c, :, c] = harmonics * albedo[:, c : c + 1]
-    precision = _light_precision(harmonics.dtype)
-    return _ridge(design.flatten(2), colour - albedo, weight, precision).view(9, 3)
-
-
-def _light_precision(dtype: torch.dtype) -> Float[Tensor, "27 27"]:
-    average = torch.full((3, 3), 1 / 3, dtype=dtype)
-    per_harmonic = (
-        average / _LEVEL_DEVIATION**2 + (torch.eye(3, dtype=dtype) - average) / _TINT_DEVIATION**2
+    """phi and gamma that explain the sampled colours; mean light and mean albedo where too little
+    was seen."""
+    phi, gamma = mean_light(dtype=torch.float64), torch.zeros(len(model.albedo_basis)).double()
+    seen = (samples.weight > 0).nonzero()[:, 0][::_STRIDE]
+    if len(seen) < 50:
+        return phi.float(), gamma.float()
+    surface = _Surface(
+        sh_basis(samples.normals[seen]).double(),
+        model.albedo_mean[seen].double(),
+        model.albedo_basis[:, seen].double(),
+        samples.colour[seen].double(),
+        samples.is_grey,
     )
-    return torch.kron(torch.eye(9, dtype=dtype), per_harmonic)
+    weight = samples.weight[seen].double() * (_STRIDE * _EFFECTIVE_SHARE / _COLOUR_NOISE**2)
+    for _ in range(_STEPS):
+        phi, gamma = _gauss_newton_step(surface, weight, phi, gamma)
+        gamma = gamma.clamp(-bound, bound)
+    return phi.float(), gamma.float()
 
 
-def _solve_albedo(
-    basis: Float[Tensor, "albedo vertex 3"],
-    mean: Float[Tensor, "vertex 3"],
-    irradiance: Float[Tensor, "vertex 3"],
-    colour: Float[Tensor, "vertex 3"],
+@dataclass(frozen=True)
+class _Surface:
+    harmonics: Float[Tensor, "vertex 9"]
+    mean: Float[Tensor, "vertex 3"]
+    basis: Float[Tensor, "albedo vertex 3"]
+    colour: Float[Tensor, "vertex 3"]
+    is_grey: bool
+
+    def shown(self, colours: Float[Tensor, "vertex 3 *unknown"]) -> Tensor:
+        """Colours as the photo can show them: a grey photo has only its luminance."""
+        if not self.is_grey:
+            return colours
+        weights = torch.tensor(LUMINANCE_WEIGHTS, dtype=colours.dtype)
+        return torch.einsum("vc...,c->v...", colours, weights).unsqueeze(1)
+
+
+def _gauss_newton_step(
+    surface: _Surface,
     weight: Float[Tensor, "vertex"],
-    is_grey: bool,
-) -> Float[Tensor, "albedo"]:
-    design = (basis * irradiance).permute(1, 2, 0)
-    target = colour - mean * irradiance
-    precision = torch.eye(basis.shape[0], dtype=basis.dtype)
-    return _ridge(_rows(design, is_grey), _shown(target, is_grey), weight, precision)
-
-
-def _rows(design: Float[Tensor, "vertex 3 unknown"], is_grey: bool) -> Tensor:
-    if not is_grey:
-        return design
-    weights = torch.tensor(LUMINANCE_WEIGHTS, dtype=design.dtype)
-    return torch.einsum("vcu,c->vu", design, weights).unsqueeze(1)
-
-
-def _ridge(
-    design: Float[Tensor, "vertex channel unknown"],
-    target: Float[Tensor, "vertex channel"],
-    weight: Float[Tensor, "vertex"],
-    precision: Float[Tensor, "unknown unknown"],
-) -> Float[Tensor, "unknown"]:
-    flat = design.flatten(0, 1)
-    weighted = flat * weight.repeat_interleave(design.shape[1]).unsqueeze(-1)
-    return torch.linalg.solve(weighted.T @ flat + precision, weighted.T @ target.flatten())
+    phi: Float[Tensor, "27"],
+    gamma: Float[Tensor, "albedo"],
+) -> tuple[Float[Tensor, "27"], Float[Tensor, "albedo"]]:
+    """One step of the robust maximum a posteriori estimate of light and albedo together."""
+    white = torch.zeros(9, 3, dtype=phi.dtype)
+    white[0] = 1.0
+    albedo = surface.mean + torch.einsum("k,kvc->vc", gamma, surface.basis)
+    shading = surface.harmonics @ (phi.view(9, 3) + white)
+    by_light = torch.zeros(*albedo.shape, 9, 3, dtype=phi.dtype)
+    for c in range(3):
+        by_light[:, c, :, c] = surface.harmonics * albedo[:, c : c + 1]
+    by_albedo = (surface.basis * shading).permute(1, 2, 0)
+    design = surface.shown(torch.cat([by_light.flatten(2), by_albedo], dim=2))
+    error = surface.shown(surface.colour - albedo * shading)
+    # Cauchy weights: glasses, hair and highlights lose their say.
+    robust = weight / (1 + (error.norm(dim=1) / (2 * _COLOUR_NOISE)).square())
+    precision = torch.block_diag(
+        light_precision(dtype=phi.dtype), torch.eye(len(gamma), dtype=phi.dtype)
+    )
+    offset = torch.cat([phi - mean_light(dtype=phi.dtype), gamma])
+    rows = design.flatten(0, 1)
+    weighted = rows * robust.repeat_interleave(design.shape[1]).unsqueeze(-1)
+    step = torch.linalg.solve(
+        weighted.T @ rows + precision, weighted.T @ error.flatten() - precision @ offset
+    )
+    phi, gamma = phi + step[:27], gamma + step[27:]
+    if surface.is_grey:  # A grey photo can only have been taken in colourless light.
+        phi = phi.view(9, 3).mean(dim=1, keepdim=True).expand(9, 3).reshape(27)
+    return phi, gamma
 
 
 def start_from_photo(
