@@ -30,6 +30,7 @@ _OVERLAP = 0.4
 _SMALLEST_PX = 16.0
 
 _Rgb = UInt8[np.ndarray, "height width 3"]
+_OtherRgb = UInt8[np.ndarray, "height2 width2 3"]
 _Box = tuple[np.ndarray, float]
 # dlib's detectors keep state while they run: one thread at a time. They hold Python's lock anyway.
 _lock = threading.Lock()
@@ -88,7 +89,7 @@ def _padded_cnn(rgb: _Rgb) -> list[_Box]:
     return _without_padding(boxes, padding, rgb)
 
 
-def _padded(rgb: _Rgb, pixels: int) -> tuple[_Rgb, tuple[int, float]]:
+def _padded(rgb: _Rgb, pixels: int) -> tuple[_OtherRgb, tuple[int, float]]:
     """The photo with a border of repeated edge pixels, reduced before (padding multiplies
     memory); the width of the border and the scale of the reduction."""
     small, scale = _resized(rgb, pixels) if rgb[..., 0].size > pixels else (rgb, 1.0)
@@ -108,7 +109,7 @@ def _without_padding(boxes: list[_Box], padding: tuple[int, float], rgb: _Rgb) -
     ]
 
 
-def _resized(rgb: _Rgb, pixels: int) -> tuple[_Rgb, float]:
+def _resized(rgb: _Rgb, pixels: int) -> tuple[_OtherRgb, float]:
     """The photo with at most so many pixels, or doubled if it is small; and the scale."""
     height, width = rgb.shape[:2]
     scale = min(1.0, (pixels / (height * width)) ** 0.5)
