@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 CROP_SIZE = 224
-"""`pixels_per_mm` is stated for a picture of this side."""
+"""Side of an aligned crop in pixels; `pixels_per_mm` is stated for a picture of this side."""
 
 DISTANCE_MM = 1000.0
 """From the camera of a photo to the origin of the model. Without perspective any will do that keeps

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-CROP_SIZE = 224
-"""Side of an aligned crop in pixels."""
+from facegpt.geometry.camera import CROP_SIZE
 
 EYE_DISTANCE_PX = 63.0
 """Distance of the eye centres in an aligned crop (the framing of Deep3D)."""

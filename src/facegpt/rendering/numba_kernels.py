@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-SLIVER_PX2 = 1e-2
-"""Below this doubled area the corners are averaged: the gradient of a position would explode."""
-
+from facegpt.rendering.sampling import SLIVER_PX2, SUBPIXEL_BITS, SUBPIXELS
 
 _FUSED = {"fastmath": {"contract", "nsz"}}
 """For interpolation only: depths of a rasteriser must round as those of its twin do."""
@@ -54,8 +52,8 @@ def rasterize_one(screen, triangles, cull_back, ids, nearest, corners):
     ids[:] = -1
     nearest[:] = np.inf
     for v in range(screen.shape[0]):
-        corners[v, 0] = np.int64(np.floor(screen[v, 0] * 256 + 0.5))
-        corners[v, 1] = np.int64(np.floor(screen[v, 1] * 256 + 0.5))
+        corners[v, 0] = np.int64(np.floor(screen[v, 0] * SUBPIXELS + 0.5))
+        corners[v, 1] = np.int64(np.floor(screen[v, 1] * SUBPIXELS + 0.5))
     for t in range(triangles.shape[0]):
         # Unsigned, or numba asks at every access whether the index counts from the end.
         a, b, c = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 2]), np.uint32(triangles[t, 1])
@@ -65,10 +63,10 @@ def rasterize_one(screen, triangles, cull_back, ids, nearest, corners):
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         if area == 0 or (area < 0 and cull_back):
             continue
-        left = max((min(xa, min(xb, xc)) + 255) >> 8, 0)
-        right = min(max(xa, max(xb, xc)) >> 8, width - 1)
-        top = max((min(ya, min(yb, yc)) + 255) >> 8, 0)
-        bottom = min(max(ya, max(yb, yc)) >> 8, height - 1)
+        left = max((min(xa, min(xb, xc)) + SUBPIXELS - 1) >> SUBPIXEL_BITS, 0)
+        right = min(max(xa, max(xb, xc)) >> SUBPIXEL_BITS, width - 1)
+        top = max((min(ya, min(yb, yc)) + SUBPIXELS - 1) >> SUBPIXEL_BITS, 0)
+        bottom = min(max(ya, max(yb, yc)) >> SUBPIXEL_BITS, height - 1)
         if left > right or top > bottom:
             continue
         if area < 0:
@@ -84,7 +82,7 @@ def rasterize_one(screen, triangles, cull_back, ids, nearest, corners):
         give_a = 0 if (dya < 0 or (dya == 0 and dxa > 0)) else -1
         give_b = 0 if (dyb < 0 or (dyb == 0 and dxb > 0)) else -1
         give_c = 0 if (dyc < 0 or (dyc == 0 and dxc > 0)) else -1
-        x, y = left << 8, top << 8
+        x, y = left << SUBPIXEL_BITS, top << SUBPIXEL_BITS
         row_a = dxa * (y - yb) - dya * (x - xb) + give_a
         row_b = dxb * (y - yc) - dyb * (x - xc) + give_b
         row_c = dxc * (y - ya) - dyc * (x - xa) + give_c
@@ -96,12 +94,12 @@ def rasterize_one(screen, triangles, cull_back, ids, nearest, corners):
                     if depth < nearest[np.uint32(py), np.uint32(px)]:
                         nearest[np.uint32(py), np.uint32(px)] = depth
                         ids[np.uint32(py), np.uint32(px)] = t
-                edge_a -= dya << 8
-                edge_b -= dyb << 8
-                edge_c -= dyc << 8
-            row_a += dxa << 8
-            row_b += dxb << 8
-            row_c += dxc << 8
+                edge_a -= dya << SUBPIXEL_BITS
+                edge_b -= dyb << SUBPIXEL_BITS
+                edge_c -= dyc << SUBPIXEL_BITS
+            row_a += dxa << SUBPIXEL_BITS
+            row_b += dxb << SUBPIXEL_BITS
+            row_c += dxc << SUBPIXEL_BITS
 
 
 @compiled(inline="always", **_FUSED)

@@ -4,9 +4,8 @@ GPU."""
 import torch
 from torch import Tensor
 
-SUBPIXELS = 256
-SLIVER_PX2 = 1e-2
-"""See `numba_kernels.py`; written twice, so that a GPU needs no numba."""
+from facegpt.rendering.sampling import SLIVER_PX2, SUBPIXEL_BITS, SUBPIXELS
+
 _FRAGMENTS_AT_ONCE = 1 << 22
 
 
@@ -32,9 +31,9 @@ def _rasterize_one(
     turned = (area < 0).view(-1, 1, 1)
     corners = torch.where(turned, corners[:, [0, 2, 1]], corners)
     depth = torch.where(turned[:, 0], depth[:, [0, 2, 1]], depth)
-    first = ((corners.amin(dim=1) + SUBPIXELS - 1) >> 8).clamp(min=0)
+    first = ((corners.amin(dim=1) + SUBPIXELS - 1) >> SUBPIXEL_BITS).clamp(min=0)
     limit = torch.tensor([width - 1, height - 1], device=points.device)
-    last = torch.minimum(corners.amax(dim=1) >> 8, limit)
+    last = torch.minimum(corners.amax(dim=1) >> SUBPIXEL_BITS, limit)
     drawn = (area > 0) if cull_back else (area != 0)
     chosen = (drawn & (first <= last).all(dim=1)).nonzero()[:, 0]
     nearest = torch.full((height * width,), torch.inf, dtype=torch.float64, device=points.device)
