@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -131,6 +131,7 @@ class FaceReconstruction:
         )
 
 
+@runtime_checkable
 class FaceReconstructor(Protocol):
     """A method that finds faces in a photo and reconstructs them."""
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -101,7 +102,7 @@ def staged(
     return theta
 
 
-def _save(picture: Image.Image, path: Path, **options: object) -> None:
+def _save(picture: Image.Image, path: Path, **options: Any) -> None:
     """Write beside the target and move: a picture is never half there."""
     suffix = path.suffix.lower()
     if suffix not in Image.registered_extensions():
