@@ -1,6 +1,6 @@
 # Every target works in a fresh clone: it makes .venv on first use. Needs Python >= 3.11 and no compiler.
-#   make PYTHON=python3.12 demo                                       another interpreter
-#   make PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" demo   the small CPU torch on Linux
+#   make PYTHON=python3.12 demo      another interpreter
+#   make PIP_FLAGS="..." demo        options for pip, such as the index that has the CPU build of torch
 
 PYTHON ?= python3
 PIP_FLAGS ?=
