@@ -134,3 +134,11 @@ def test_licences_are_in_the_ledger() -> None:
     assert isinstance(detector, LandmarkDetector)
     assert "dlib-landmarks68" in detector.licences
     assert set(detector.licences) <= set(ASSETS)
+
+
+def test_what_only_hog_takes_for_a_face_is_dropped(astronaut: np.ndarray) -> None:
+    """At this size HOG sees a second face in the emblem of the suit, with a score near zero."""
+    small = np.asarray(Image.fromarray(astronaut).resize((205, 205), Image.Resampling.LANCZOS))
+    boxes = list(detection._distinct(detection._hog(small)))
+    assert len(boxes) > 1
+    assert len(list(detection._confirmed(small, boxes))) == 1

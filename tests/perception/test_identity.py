@@ -48,8 +48,10 @@ def test_descriptors_are_those_of_dlib() -> None:
 
 def test_chips_are_nearly_those_of_dlib(astronaut: AlignedFace) -> None:
     """dlib's chip of the same crop differs by its filter; the person stays the person."""
-    crop = (astronaut.crop.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    points = [dlib.point(*(round(v) for v in p)) for p in astronaut.landmarks68_px.tolist()]
+    crop = (astronaut.crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    points = dlib.points()
+    for point in astronaut.landmarks68_px.tolist():
+        points.append(dlib.point(*(round(v) for v in point)))
     shape = dlib.full_object_detection(dlib.rectangle(40, 60, 184, 204), points)
     theirs = dlib.face_recognition_model_v1(str(NETWORK)).compute_face_descriptor(crop, shape)
     [ours] = DlibIdentity().encode(astronaut.crop[None], astronaut.landmarks68_px[None])
