@@ -22,43 +22,55 @@ def catmull_clark(quads: Indices, count: int) -> tuple[sp.csr_matrix, Indices, I
     edges, edge_of = np.unique(pairs, axis=0, return_inverse=True)
     edge_of = edge_of.reshape(n_quads, 4)
     n_edges, rows = len(edges), np.repeat(np.arange(n_quads), 4)
-
-    def incidence(i: Indices, j: Indices, shape: tuple[int, int], value: float = 1.0):
-        return sp.csr_matrix((np.full(i.size, value), (i.ravel(), j.ravel())), shape)
-
-    centre = incidence(rows, quads, (n_quads, count), 0.25)
-    edge_quad = incidence(edge_of, rows, (n_edges, n_quads))
+    centre = _incidence(rows, quads, (n_quads, count), 0.25)
+    edge_quad = _incidence(edge_of, rows, (n_edges, n_quads))
     border = np.asarray(edge_quad.sum(1)).ravel() < 2
-    middle = incidence(np.repeat(np.arange(n_edges), 2), edges, (n_edges, count), 0.5)
+    middle = _incidence(np.repeat(np.arange(n_edges), 2), edges, (n_edges, count), 0.5)
     edge_point = (
         sp.diags(np.where(border, 1.0, 0.5)) @ middle
         + sp.diags(np.where(border, 0.0, 0.25)) @ edge_quad @ centre
     )
+    around = _incidence(quads, rows, (count, n_quads))
+    around = sp.diags(1 / np.maximum(np.asarray(around.sum(1)).ravel(), 1)) @ around @ centre
+    corner = np.repeat(count + n_edges + np.arange(n_quads)[:, None], 4, 1)
+    new = np.stack([quads, count + edge_of, corner, count + np.roll(edge_of, 1, 1)], -1)
+    vertex_point = _moved_vertices(edges, border, middle, around)
+    return sp.vstack([vertex_point, edge_point, centre]).tocsr(), new.reshape(-1, 4), rows
+
+
+def _incidence(i: Indices, j: Indices, shape: tuple[int, int], value: float = 1.0) -> sp.csr_matrix:
+    return sp.csr_matrix((np.full(i.size, value), (i.ravel(), j.ravel())), shape)
+
+
+def _moved_vertices(
+    edges: Indices, border: Array, middle: sp.csr_matrix, around: sp.csr_matrix
+) -> sp.csr_matrix:
+    """Where the old vertices go: inner ones by the valence, border ones along the border.
+
+    Args:
+        edges: (edges, 2) vertices.
+        border: (edges,) whether only one quad is there.
+        middle: (edges, count) the middle of each edge.
+        around: (count, count) the mean centre of the quads around each vertex.
+    """
+    n_edges, count = middle.shape
     valence = np.bincount(edges.ravel(), minlength=count).astype(float)
     on_border = np.zeros(count, bool)
     on_border[edges[border].ravel()] = True
     inner = (valence > 0) & ~on_border
     safe = np.maximum(valence, 1)
-    vertex_quad = incidence(quads, rows, (count, n_quads))
-    vertex_edge = incidence(edges, np.repeat(np.arange(n_edges), 2), (count, n_edges))
-    around = (
-        sp.diags(1 / np.maximum(np.asarray(vertex_quad.sum(1)).ravel(), 1)) @ vertex_quad @ centre
-    )
+    vertex_edge = _incidence(edges, np.repeat(np.arange(n_edges), 2), (count, n_edges))
     smooth = sp.diags(np.where(inner, 1 / safe, 0)) @ (
         around + 2 * sp.diags(1 / safe) @ vertex_edge @ middle
     ) + sp.diags(np.where(inner, (valence - 3) / safe, 0))
     rim_edges = vertex_edge @ sp.diags(border.astype(float))
     rim_count = np.maximum(np.asarray(rim_edges.sum(1)).ravel(), 1)
-    vertex_point = (
+    return (
         smooth
         + sp.diags(np.where(on_border, 0.5, 0))
         + sp.diags(np.where(on_border, 0.5 / rim_count, 0)) @ rim_edges @ middle
         + sp.diags((valence == 0).astype(float))
     )
-    corner = np.repeat(count + n_edges + np.arange(n_quads)[:, None], 4, 1)
-    new = np.stack([quads, count + edge_of, corner, count + np.roll(edge_of, 1, 1)], -1)
-    stencil = sp.vstack([vertex_point, edge_point, centre]).tocsr()
-    return stencil, new.reshape(-1, 4), rows
 
 
 def triangulate(quads: Indices, points_mm: Array) -> Indices:

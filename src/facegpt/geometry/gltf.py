@@ -121,13 +121,8 @@ def write_glb(
         primitive["targets"] = _targets(buffer, mesh, corners)
         entry["weights"] = [float(mesh.morph_weights.get(key, 0.0)) for key in mesh.morphs_mm]
         entry["extras"] = {"targetNames": list(mesh.morphs_mm)}
-    asset: dict[str, Any] = {"version": "2.0", "generator": "facegpt"}
-    if copyright_notice:
-        asset["copyright"] = copyright_notice
-    if extras:
-        asset["extras"] = dict(extras)
     document = {
-        "asset": asset,
+        "asset": _asset(copyright_notice, extras),
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": name}],
@@ -137,6 +132,15 @@ def write_glb(
     document["accessors"], document["bufferViews"] = buffer.accessors, buffer.views
     document["buffers"] = [{"byteLength": len(buffer.data)}]
     write_atomically(path, _pack(document, bytes(buffer.data)))
+
+
+def _asset(copyright_notice: str, extras: Mapping[str, Any] | None) -> dict[str, Any]:
+    asset: dict[str, Any] = {"version": "2.0", "generator": "facegpt"}
+    if copyright_notice:
+        asset["copyright"] = copyright_notice
+    if extras:
+        asset["extras"] = dict(extras)
+    return asset
 
 
 def read_glb_chunks(path: Path) -> tuple[dict[str, Any], bytes]:

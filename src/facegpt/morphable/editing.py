@@ -66,14 +66,12 @@ def edit(
     unit = theta.shape.new_tensor([max(people.deviation(n), 1e-6) for n in names]).double()
     start = theta.detach().to(torch.float64)
     with torch.no_grad():
-        now = _stack(start, model, names)
-    wanted = now.clone()
+        wanted = _stack(start, model, names)
     for column, target in enumerate(targets.values()):
-        wanted[:, column] = (
-            now[:, column] + target.deviations * unit[column]
-            if isinstance(target, Shift)
-            else target
-        )
+        if isinstance(target, Shift):
+            wanted[:, column] += target.deviations * unit[column]
+        else:
+            wanted[:, column] = target
     vector = _solve(start.to_vector(), model, names, wanted / unit, unit)
     moved = FaceParameters.from_vector(vector.to(theta.shape))
     touched = {MEASUREMENTS[n].block for n in names}

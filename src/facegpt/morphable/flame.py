@@ -69,15 +69,14 @@ def load_flame(
         FaceModelFileError: An array is missing or impossible.
     """
     content = read_pickle(path)
-    mean, triangles = _array(path, content, "v_template", 2), _array(path, content, "f", 2)
-    mean, triangles = mean * _MM_PER_METRE, triangles.astype(np.int64)
+    mean = _array(path, content, "v_template", 2) * _MM_PER_METRE
+    triangles = _array(path, content, "f", 2).astype(np.int64)
     check_mesh(path, mean, triangles)
     identity, expression = _directions(path, content, mean)
-    licences = (licence, *albedo_donor.licences)
-    landmarks68 = None
+    landmarks68, licences = None, (licence,)
     if landmark_embedding is not None:
         landmarks68 = _landmarks(landmark_embedding, triangles)
-        licences = (licence, "flame-landmarks", *albedo_donor.licences)
+        licences = (licence, "flame-landmarks")
     taken = _from_donor(albedo_donor, mean, triangles, landmarks68)
     return assemble(
         RawModel(
@@ -87,7 +86,7 @@ def load_flame(
             identity_mm=identity,
             expression_mm=expression,
             triangles=triangles,
-            licences=licences,
+            licences=(*licences, *albedo_donor.licences),
             **taken,
         )
     )
