@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_model.photo_light import Array32, LinearAlbedo, harmonics
-from facegpt.losses import LUMINANCE_WEIGHTS
+from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 
 _SYMMETRIC = (0, 1, 2, 5, 6, 8)
 """Harmonics that a mirror leaves alone."""

@@ -25,10 +25,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.parameters import FaceParameters
-
-LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
-"""Rec. 601 luma of sRGB."""
 
 JAW_POINTS = 17
 """The first 17 of the iBUG points run along the jaw."""

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facegpt.geometry.lighting import sh_basis
-from facegpt.losses import LUMINANCE_WEIGHTS, light_precision, mean_light
+from facegpt.losses import light_precision, mean_light
+from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facegpt.geometry.lighting import light_coefficients, sh_basis
+from facegpt.morphable.colour import REC709_LUMINANCE
 from facegpt.morphable.measurement import Measurement, enter_into
 from facegpt.morphable.probe import ProbedFace
 
@@ -18,9 +19,6 @@ TABLE: list[Measurement] = []
 _of_albedo = enter_into(TABLE, "albedo")
 _of_illumination = enter_into(TABLE, "illumination")
 _of_camera = enter_into(TABLE, "camera")
-
-LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Rec. 709 weights of R, G, B."""
 
 
 @_of_albedo("L*", "skin", "dark", "light")
@@ -103,7 +101,7 @@ def eye_warmth(face: ProbedFace) -> Float[Tensor, "batch"]:
 
 def _grey_coefficients(face: ProbedFace) -> Float[Tensor, "batch 9"]:
     light = light_coefficients(face.theta.illumination)
-    return light @ light.new_tensor(LUMINANCE)
+    return light @ light.new_tensor(REC709_LUMINANCE)
 
 
 def facing_normals(count: int = 128, facing: float = 0.3) -> Float[Tensor, "normal 3"]:

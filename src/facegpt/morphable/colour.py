@@ -1,10 +1,16 @@
-"""CIELAB, the colour space in which a person sees differences; knows no skin and no light."""
+"""Lightness and colour as a person sees them; knows no skin and no light."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_XYZ_FROM_RGB = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
+"""Rec. 601 luma of sRGB: what a grey photo keeps of a colour."""
+
+REC709_LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Rec. 709 weights of R, G, B in light."""
+
+_XYZ_FROM_RGB = ((0.4124, 0.3576, 0.1805), REC709_LUMINANCE, (0.0193, 0.1192, 0.9505))
 _WHITE_D65 = (0.9505, 1.0, 1.089)
 
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.framing import CROP_SIZE
 
 SKIN_PRIOR = 0.85
@@ -133,8 +134,8 @@ def skin_probability(
 
 def ycbcr(rgb: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel 3"]:
     """Full-range YCbCr of sRGB in [0, 255] (Rec. 601)."""
-    r, g, b = rgb.T
-    y = 0.299 * r + 0.587 * g + 0.114 * b
+    r, _, b = rgb.T
+    y = rgb @ np.array(LUMINANCE_WEIGHTS, rgb.dtype)
     return np.stack([y, 128 + 0.564 * (b - y), 128 + 0.713 * (r - y)], axis=1)
 
 

@@ -11,10 +11,9 @@ from jaxtyping import Float
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.model import MorphableModel
 
-_LUMINANCE = (0.299, 0.587, 0.114)
-"""Rec. 601 luma of sRGB."""
 _STIFFNESS = 15.0
 """The correction is smooth over the square root of this many edges."""
 _HOMESICK = 2e-3
@@ -26,7 +25,7 @@ _LARGEST = 1.2
 
 def luminance(colours: Float[Tensor, "point 3"]) -> Float[Tensor, "point 1"]:
     """Lightness of sRGB colours."""
-    return colours @ colours.new_tensor(_LUMINANCE)[:, None]
+    return colours @ colours.new_tensor(LUMINANCE_WEIGHTS)[:, None]
 
 
 def spread_tone(
