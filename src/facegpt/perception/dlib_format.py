@@ -93,7 +93,8 @@ def read_face_network(path: Path) -> FaceNetwork:
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise NetworkFileError(f"{path} is larger than {_MAX_FILE_BYTES >> 20} MB")
     try:
-        return _parse(_Reader(path.read_bytes()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _parse(_Reader(path.read_bytes()))
     except NetworkFileError as error:
         raise NetworkFileError(f"{path} is damaged or another network: {error}") from error
     except (IndexError, ValueError, OverflowError) as error:
@@ -126,6 +127,9 @@ def _parse(reader: _Reader) -> FaceNetwork:
         raise NetworkFileError(f"expected 29 convolutions, found {len(convolutions)}")
     if projection.shape[1] != 128:
         raise NetworkFileError(f"expected 128 outputs, found {projection.shape[1]}")
+    numbers = [projection, *(a for c in convolutions for a in (c.weight, c.bias))]
+    if not all(np.isfinite(array).all() for array in numbers):
+        raise NetworkFileError("a weight is not finite")
     return FaceNetwork(mean_rgb, tuple(convolutions), projection)
 
 

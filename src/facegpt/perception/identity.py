@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facegpt.perception.chips import sample_chips
 from facegpt.perception.dlib_format import Convolution, read_face_network
 from facegpt.perception.dlib_models import model_file
 
 _CHIP_SIZE = 150
 _CHIP_PADDING = 0.25
-_SMALLEST_SCALE = 1e-3
 _CHIP_POINTS = [*range(27, 55), *range(60, 65)]
 """What dlib's own chips are aligned by: nose, eyes, and the upper half of the mouth."""
 
@@ -104,42 +104,12 @@ def cut_chips(
     """The 150-pixel chips of dlib, sampled differentiably.
 
     Raises:
-        ValueError: An image has a side of less than two pixels, or points are not finite or lie in
-            one place.
+        ValueError: As `sample_chips`.
     """
-    height, width = images.shape[2:]
-    if min(height, width) < 2:
-        raise ValueError(f"images of {height} x {width} pixels are too small to cut a face from")
-    image_from_chip = _chip_similarity(landmarks68_px.detach().double()).to(images.dtype)
-    steps = torch.arange(_CHIP_SIZE, dtype=images.dtype, device=images.device)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    chip = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3)
-    pixel = chip @ image_from_chip.transpose(1, 2)
-    size = images.new_tensor([width - 1, height - 1])
-    grid = (pixel * 2 / size - 1).view(-1, _CHIP_SIZE, _CHIP_SIZE, 2)
-    return functional.grid_sample(images, grid, align_corners=True, padding_mode="border")
-
-
-def _chip_similarity(landmarks68_px: Float[Tensor, "batch 68 2"]) -> Float[Tensor, "batch 2 3"]:
-    """Pixels of the image for pixels of the chip, by least squares over dlib's points."""
     mean = np.stack([_MEAN_X, _MEAN_Y], axis=1)[[i - 17 for i in _CHIP_POINTS]]
-    chip = torch.from_numpy((mean + _CHIP_PADDING) / (2 * _CHIP_PADDING + 1) * _CHIP_SIZE)
-    chip = chip.to(landmarks68_px.device)
-    image = landmarks68_px[:, _CHIP_POINTS]
-    chip_mean, image_mean = chip.mean(dim=0), image.mean(dim=1, keepdim=True)
-    source = torch.view_as_complex((chip - chip_mean).contiguous())
-    target = torch.view_as_complex((image - image_mean).contiguous())
-    factor = (source.conj() * target).sum(dim=1) / source.abs().square().sum()
-    usable = torch.isfinite(factor.abs()) & (factor.abs() > _SMALLEST_SCALE)
-    if not bool(usable.all()):
-        raise ValueError(
-            f"faces {(~usable).nonzero().flatten().tolist()} of the batch have landmarks that are "
-            "not finite or lie in one place"
-        )
-    real, imaginary = factor.real, factor.imag
-    turn = torch.stack([real, -imaginary, imaginary, real], dim=-1).view(-1, 2, 2)
-    shift = image_mean.squeeze(1) - turn @ chip_mean
-    return torch.cat([turn, shift.unsqueeze(-1)], dim=-1)
+    template_px = (mean + _CHIP_PADDING) / (2 * _CHIP_PADDING + 1) * _CHIP_SIZE
+    points_px = landmarks68_px[:, _CHIP_POINTS]
+    return sample_chips(images, points_px, torch.from_numpy(template_px), _CHIP_SIZE)
 
 
 class _Block(nn.Module):
