@@ -13,11 +13,11 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from face_model.inside import EYE_RINGS_DEGREES, EYE_SECTORS, sphere_centre
+from facegpt.morphable.transfer import SKIN_PARTS
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-SKIN_PARTS = ("face", "ear", "scalp", "neck")
 EYE_PARTS = ("eye_left", "eye_right")
 
 
