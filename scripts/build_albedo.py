@@ -27,7 +27,9 @@ from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 
 _BATCH = 64
-_WELL_SEEN = 0.6
+_PIXELS_PER_MM2 = (0.04, 0.20)
+_TRUST = (0.40, 0.65)
+"""Below the first number nothing is believed of a vertex, above the second all."""
 _START = time.monotonic()
 
 
@@ -56,7 +58,7 @@ def main() -> None:
     settings = LearningSettings(rounds=options.rounds, flatness=options.flatness)
     learnt = learn(samples, population, plain.astype(np.float32), settings, _report)
     iris = _iris(photos, learnt, population)
-    coverage = np.clip(population.metric / _WELL_SEEN, 0, 1)
+    coverage = _coverage(surface, samples, population, learnt)
     head = whole_head(surface, samples.skin, learnt.albedo, coverage, iris)
     with np.load(options.output, allow_pickle=False) as file:
         blocks = {key: file[key] for key in file.files}
@@ -97,12 +99,29 @@ def _plain_skin(surface: Surface) -> np.ndarray:
     return (1 - np.clip(3 * covered.max(0), 0, 1)) * surface.within("face")
 
 
+def _coverage(
+    surface: Surface, samples: PhotoSamples, population: Population, learnt: LearntAlbedo
+) -> np.ndarray:
+    """(skin,) in [0, 1]: how far the photos are believed at each vertex."""
+    trusted = np.zeros_like(population.metric)
+    for row, trust, weight in zip(
+        samples.pixels, learnt.explanation.trust, population.people, strict=True
+    ):
+        trusted += (row * trust).astype(np.float32) * weight
+    trusted = (trusted + trusted[population.mirror]) / 2 / len(samples)
+    density = population.metric / np.maximum(surface.vertex_areas_mm2()[samples.skin], 1e-6)
+    scores = ((density, _PIXELS_PER_MM2), (trusted / population.metric, _TRUST))
+    ramps = [np.clip((score - low) / (high - low), 0, 1) for score, (low, high) in scores]
+    return np.prod(ramps, axis=0)
+
+
 def _iris(
     photos: list[AlignedPhoto], learnt: LearntAlbedo, population: Population
 ) -> IrisStatistics:
-    ambient = learnt.explanation.light[:, 0]
+    ambient = learnt.explanation.light[:, 0] + 0.5 * learnt.explanation.light[:, 2]
     colours = np.stack([iris_srgb(photo) for photo in photos]) / ambient
-    return iris_statistics(colours, learnt.explanation.gamma, population.people)
+    symmetric = learnt.explanation.gamma * (learnt.signs > 0)
+    return iris_statistics(colours, symmetric, population.people)
 
 
 def _report(line: str) -> None:

@@ -25,7 +25,7 @@ _LIP_BORDER_MM = 2.5
 """How far the red of the lips runs into the mouth."""
 _HAIR_COVER = 0.86
 _HAIR_SRGB = (0.19, 0.15, 0.13)
-_EAR_TINT = (0.03, -0.025, -0.02)
+_EAR_TINT = (0.01, -0.015, -0.012)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,11 @@ def whole_head(
     values[0] += mask["ears"][:, None] * _EAR_TINT
     values[0] += hair * (np.array(_HAIR_SRGB) - values[0])
     values[1:] *= 1 - hair
-    values = _paint_eyes(surface, values, iris)
+    turn = _principal_turn(surface, values[1:])
+    values[1:] = np.tensordot(turn, values[1:], 1)
+    values = _paint_eyes(
+        surface, values, np.concatenate([turn @ iris.by_component, iris.own]), iris
+    )
     return AlbedoStatistics(np.clip(values[0], 0.01, 0.99), values[1:])
 
 
@@ -103,16 +107,46 @@ def _tone(surface: Surface, values: Array, trust: Array) -> Array:
     return np.tensordot(values, weight / weight.sum(), (1, 0))
 
 
-def _paint_eyes(surface: Surface, values: Array, iris: IrisStatistics) -> Array:
-    """Set the eyeballs and append the components of the irises."""
+def frontal_areas(surface: Surface) -> Array:
+    """(vertex,) mm2 of the face as seen from the front; zero on other parts."""
+    a, b, c = (surface.points_mm[surface.triangles[:, k]] for k in range(3))
+    towards_viewer = np.maximum(np.cross(b - a, c - a)[:, 2], 0) / 6
+    area = np.bincount(
+        surface.triangles.ravel(), np.repeat(towards_viewer, 3), len(surface.points_mm)
+    )
+    return area * surface.within("face")
+
+
+def _principal_turn(surface: Surface, basis: Array) -> Array:
+    """Rotation of the components that makes them orthogonal over the face as seen from the front,
+    strongest first; coefficients stay uncorrelated with unit variance.
+    """
+    root = np.sqrt(frontal_areas(surface))[:, None]
+    symmetric = (basis * basis[:, surface.mirror]).sum((1, 2)) > 0
+    found = []
+    for own in (np.flatnonzero(symmetric), np.flatnonzero(~symmetric)):
+        flat = (basis[own] * root).reshape(len(own), -1)
+        values, vectors = np.linalg.eigh(flat @ flat.T)
+        for value, vector in zip(values, vectors.T, strict=True):
+            row = np.zeros(len(basis))
+            row[own] = vector * np.where(vector @ flat.sum(1) < 0, -1, 1)
+            found.append((value, row))
+    found.sort(key=lambda pair: -pair[0])
+    return np.stack([row for _, row in found])
+
+
+def _paint_eyes(surface: Surface, values: Array, changes: Array, iris: IrisStatistics) -> Array:
+    """Set the eyeballs and append the components of the irises.
+
+    Args:
+        changes: (component, 3) of the colour of the iris, those of the skin first.
+    """
     angle = eye_angles_degrees(surface)
     eye = ~np.isnan(angle)
-    share = iris_share(angle[eye])[:, None]
     values = np.concatenate([values, np.zeros((len(iris.own), *values.shape[1:]))])
     values[:, eye] = 0
     values[0, eye] = eye_colours(angle[eye], iris.mean)
-    for row, change in enumerate(np.concatenate([iris.by_component, iris.own]), start=1):
-        values[row, eye] = share * change
+    values[1:, eye] = iris_share(angle[eye])[:, None] * changes[:, None]
     return values
 
 

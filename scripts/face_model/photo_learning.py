@@ -104,7 +104,7 @@ def _start(
 def _improve(
     samples: PhotoSamples, population: Population, state: LearntAlbedo, facing: Array32
 ) -> LearntAlbedo:
-    explanation = state.explanation
+    explanation = _equally_exposed(state.explanation, facing)
     albedo = regress(samples, explanation, population, state.albedo, state.signs)
     albedo, gamma = principal_axes(albedo, explanation, population, state.signs)
     albedo, light = with_white_light(albedo, explanation.light, population.people, facing)
@@ -115,6 +115,14 @@ def _improve(
         explanation=explanation,
         light=mean_light(light, population.people),
     )
+
+
+def _equally_exposed(explanation: Explanation, facing: Array32) -> Explanation:
+    """The same with every photo lit equally: whatever share of the lightness of a face the prior
+    gave to its light is given back, or the spread of skin would shrink from round to round.
+    """
+    exposure = (facing @ explanation.light).mean(-1)
+    return replace(explanation, light=explanation.light / exposure[:, None, None])
 
 
 def _strongest(state: LearntAlbedo, population: Population, count: int) -> LearntAlbedo:

@@ -18,7 +18,7 @@ from facegpt.geometry.lighting import sh_basis
 Array32 = NDArray[np.float32]
 
 _NOISE = 0.05
-_INDEPENDENT = 0.02
+_INDEPENDENT = 0.15
 """Neighbouring vertices say nearly the same: this share of the pixels counts."""
 _ROBUST = 0.07
 """Colour distance at which a vertex counts half."""

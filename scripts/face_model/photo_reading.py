@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.spatial import ConvexHull
 
 from facegpt.morphable.framing import CROP_SIZE
@@ -98,7 +98,7 @@ def people_weights(chosen: Sequence[PhotoEntry], photos: Sequence[AlignedPhoto])
 
 
 def iris_srgb(photo: AlignedPhoto) -> NDArray[np.float64]:
-    """(3,) median colour of the rings around the dark middles of both eyes; nan for closed eyes."""
+    """(3,) colour of the rings around the dark middles of both eyes; nan for closed eyes."""
     found = []
     y, x = np.mgrid[:CROP_SIZE, :CROP_SIZE]
     for eye in (range(36, 42), range(42, 48)):
@@ -106,14 +106,15 @@ def iris_srgb(photo: AlignedPhoto) -> NDArray[np.float64]:
         if inside.sum() < _OPEN_EYE_PX2:
             continue
         brightness = photo.crop.mean(-1)
-        dark = np.where(inside, np.quantile(brightness[inside], 0.3) - brightness, 0).clip(0)
+        dark = np.where(inside, np.quantile(brightness[inside], 0.35) - brightness, 0).clip(0)
         middle = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
         distance = np.hypot(x - middle[0], y - middle[1])
-        ring = photo.crop[inside & (distance > 2.2) & (distance < 4.5)]
+        # lashes and the lid shade the upper half
+        ring = photo.crop[inside & (distance > 2.0) & (distance < 4.3) & (y > middle[1] - 1)]
         if len(ring) > 8:
-            # the upper fifth are reflections of lamps
-            found.append(ring[ring.mean(1) < np.quantile(ring.mean(1), 0.8)])
-    return np.median(np.concatenate(found), 0) / 255 if found else np.full(3, np.nan)
+            low, high = np.quantile(ring.mean(1), (0.45, 0.85))
+            found.append(ring[(ring.mean(1) >= low) & (ring.mean(1) <= high)])
+    return np.concatenate(found).mean(0) / 255 if found else np.full(3, np.nan)
 
 
 def _usable(
@@ -127,7 +128,9 @@ def _usable(
     brows_raised = points[17:27] + (points[27] - points[8]) * _FOREHEAD
     outside = ~_polygon(_hull(np.concatenate([points, brows_raised])))
     distance = _distance_from_skin(crop, skin)
-    usable = skin | features | (bearded & (distance < 25)) | (outside & (distance < 7))
+    usable = skin | (bearded & (distance < 14)) | (outside & (distance < 7))
+    # the rim of a face is mixed with what lies behind it
+    usable = binary_erosion(usable | features, iterations=2) | features
     for hole in (range(36, 42), range(42, 48), range(60, 68)):
         usable &= ~binary_dilation(_polygon(points[list(hole)]))
     return usable
@@ -141,8 +144,14 @@ def _distance_from_skin(crop: NDArray[np.uint8], skin: NDArray[np.bool_]) -> NDA
     if skin.sum() < 100:
         return np.full(skin.shape, np.inf, np.float32)
     own = features[skin]
+    distance = np.zeros(len(own), np.float32)
+    for _ in range(2):
+        # without the hair and the background that the mask let in
+        own = own[distance <= np.quantile(distance, 0.85)]
+        offset = own - np.median(own, axis=0)
+        precision = np.linalg.inv(np.cov(own.T) * 1.4 + 1e-4 * np.eye(3)).astype(np.float32)
+        distance = ((offset @ precision) * offset).sum(-1)
     offset = features - np.median(own, axis=0)
-    precision = np.linalg.inv(np.cov(own.T) + 1e-4 * np.eye(3)).astype(np.float32)
     return ((offset @ precision) * offset).sum(-1)
 
 

@@ -25,6 +25,10 @@ from facegpt.rendering.numba_kernels import (
 _SHARPENING = 4
 """Steps from the blurred average around a vertex towards the least-squares colour."""
 
+_EDGE, _FACING = 0.06, 0.30
+"""z of the normal from which on a vertex begins to count, and counts in full: a little beyond the
+outline of a face, photos show hair or background."""
+
 
 @dataclass(frozen=True)
 class PhotoSamples:
@@ -90,6 +94,7 @@ class _Sampler:
         for _ in range(_SHARPENING):
             interpolate_forward(screen, colour, self._ids, self._triangles, False, self._image)
             colour = colour + self._gather(screen, crop - self._image) * share
+        total *= np.clip((normals[:, 2:] - _EDGE) / (_FACING - _EDGE), 0, 1)
         skin = self._skin
         seen = (colour.clip(0, 1)[skin], total[skin, 0], normals[skin])
         return (x.astype(np.float16) for x in seen)

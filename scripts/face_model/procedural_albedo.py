@@ -32,7 +32,7 @@ FIXED_SRGB = {
     "tongue": (0.70, 0.40, 0.40),
 }
 _IRIS_SRGB, _IRIS_BLUE = (0.30, 0.20, 0.14), (-0.03, 0.05, 0.10)
-SCLERA_SRGB = (0.84, 0.81, 0.79)
+SCLERA_SRGB = (0.76, 0.73, 0.71)
 _TRAITS = (
     *("melanin", "blood", "warmth", "rings", "stubble", "blush", "lip_blood", "lip_melanin"),
     *("brows", "sclera", "iris_light", "iris_blue", "hair"),
@@ -129,15 +129,16 @@ def iris_share(angle_degrees: Array) -> Array:
     rim = np.clip((angle_degrees - 19) / (_IRIS_DEGREES - 19), 0, 1) ** 2
     inside = np.clip((_IRIS_DEGREES + 0.6 - angle_degrees) / 1.6, 0, 1)
     pupil = np.clip((_PUPIL_DEGREES + 0.5 - angle_degrees) / 1.2, 0, 1)
-    return (1 + 0.25 * ring) * (1 - 0.5 * rim) * inside * (1 - pupil)
+    return (1.1 + 0.4 * ring) * (1 - 0.45 * rim) * inside * (1 - pupil)
 
 
 def eye_colours(angle_degrees: Array, iris_srgb: Array, whiteness: float = 1.0) -> Array:
     """(vertex, 3) sRGB colours of eyeballs from the angle to their axis: pupil, iris with a darker
     rim, white that reddens towards the lids."""
     white = np.array(SCLERA_SRGB) * whiteness
-    redness = np.clip((angle_degrees - 40) / 50, 0, 1)[:, None]
-    white = white - redness * [0, 0.05, 0.06]
+    # lids shade the white, and its vessels redden it
+    towards_lids = np.clip((angle_degrees - 34) / 45, 0, 1)[:, None]
+    white = white - towards_lids * [0.16, 0.21, 0.21]
     outside = np.clip((angle_degrees - _IRIS_DEGREES + 1.0) / 1.6, 0, 1)[:, None]
     pupil = np.clip((_PUPIL_DEGREES + 0.5 - angle_degrees) / 1.2, 0, 1)[:, None]
     colours = white * outside + iris_share(angle_degrees)[:, None] * iris_srgb
