@@ -12,7 +12,7 @@ face covers (grey photos: the luminance in all three channels; the luminance dif
 import csv
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ import tyro
 from PIL import Image
 
 from facegpt.fitting import FaceBatch, FitResult, FitSettings, fit_faces
-from facegpt.fitting.synthesis import measure_fit
+from facegpt.fitting.synthesis import identity_distance, measure_fit
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.alignment import AlignedFace, align
@@ -44,6 +44,15 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Errors of all samples."""
+
+    fit: FitResult
+    identity: torch.Tensor
+    """L2 distance of the identity descriptors of photo and rendering."""
+
+
+@dataclass(frozen=True)
 class Options:
     """What to measure."""
 
@@ -57,7 +66,7 @@ class Options:
     model: str = "default"
     sheet: Path | None = None
     """Write photos and fits side by side."""
-    fit: Annotated[FitSettings, tyro.conf.arg(name="")] = FitSettings()
+    fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
 
 
 def read_samples(options: Options) -> list[Sample]:
@@ -82,11 +91,12 @@ def read_samples(options: Options) -> list[Sample]:
     return samples[: options.limit] if options.limit else samples
 
 
-def fit_all(options: Options, samples: list[Sample]) -> tuple[FitResult, FitResult, float]:
+def fit_all(options: Options, samples: list[Sample]) -> tuple[Measured, Measured, float]:
     """Fits and mean faces of all samples, and the seconds per photo of fitting alone."""
     renderer = Renderer(load_morphable_model(options.model).restricted_to())
     encoder = DlibIdentity()
     fits, means = [], []
+    identity: dict[str, list[torch.Tensor]] = {"fit": [], "mean": []}
     warm = FaceBatch.of([s.face for s in samples[:1]])
     fit_faces(renderer, warm, FitSettings(steps=1), encoder=encoder)
     seconds = 0.0
@@ -96,7 +106,13 @@ def fit_all(options: Options, samples: list[Sample]) -> tuple[FitResult, FitResu
         fits.append(fit_faces(renderer, batch, options.fit, encoder=encoder))
         seconds += time.perf_counter() - started
         means.append(measure_fit(renderer, batch, FaceParameters.zeros(len(batch))))
-    return _join(fits), _join(means), seconds / len(samples)
+        for name, found in (("fit", fits[-1]), ("mean", means[-1])):
+            identity[name].append(identity_distance(renderer, batch, found.parameters, encoder))
+    return (
+        Measured(_join(fits), torch.cat(identity["fit"])),
+        Measured(_join(means), torch.cat(identity["mean"])),
+        seconds / len(samples),
+    )
 
 
 def _join(parts: list[FitResult]) -> FitResult:
@@ -108,18 +124,20 @@ def _join(parts: list[FitResult]) -> FitResult:
     )
 
 
-def print_table(title: str, samples: list[Sample], result: FitResult) -> None:
+def print_table(title: str, samples: list[Sample], measured: Measured) -> None:
     """One row per group and one for all."""
+    result = measured.fit
     groups: dict[str, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         groups[sample.group].append(i)
-    print(f"\n{title:<14} photos   68 points   inner 51   photometric")
+    print(f"\n{title:<14} photos   68 points   inner 51   photometric   identity")
     for name, rows in [*sorted(groups.items()), ("all", list(range(len(samples))))]:
         picked = torch.tensor(rows)
         print(
             f"{name:<14} {len(rows):6d} {result.landmark_px[picked].mean():8.2f} px"
             f" {result.landmark_inner_px[picked].mean():7.2f} px"
             f" {result.photometric[picked].mean():10.4f}"
+            f" {measured.identity[picked].mean():12.3f}"
         )
 
 
@@ -143,12 +161,12 @@ def main() -> None:
     fit, mean, seconds = fit_all(options, samples)
     print_table("mean face", samples, mean)
     print_table("fit", samples, fit)
-    theta = fit.parameters
+    theta = fit.fit.parameters
     largest = {k: float(getattr(theta, k).abs().max()) for k in ("shape", "expression", "albedo")}
     print("\nlargest coefficient, sd:", {k: round(v, 2) for k, v in largest.items()})
     print(f"fitting: {seconds:.2f} s per photo in batches of {options.batch}")
     if options.sheet:
-        write_sheet(options, samples, fit, options.sheet)
+        write_sheet(options, samples, fit.fit, options.sheet)
 
 
 if __name__ == "__main__":

@@ -101,10 +101,10 @@ def test_jaw_points_count_less() -> None:
     torch.testing.assert_close(inner, torch.tensor([0.0, 2 / 51]))
 
 
-def test_perceptual_term_is_the_squared_distance() -> None:
+def test_perceptual_term_is_a_quarter_of_the_squared_distance() -> None:
     torch.testing.assert_close(
         perceptual_term(torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0, 6.0]])),
-        torch.tensor([25.0]),
+        torch.tensor([6.25]),
     )
 
 

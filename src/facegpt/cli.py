@@ -29,7 +29,7 @@ def fit(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("faces"),
     format: tuple[Format, ...] = ALL_FORMATS,
     model: str = "default",
-    steps: int = 80,
+    steps: int = 120,
 ) -> int:
     """Turn every face in photos into a textured, rigged 3D head.
 

@@ -9,9 +9,9 @@ Where the paper leaves the scale of a norm open, or we depart from it:
 - L_pixel is the mean over the pixels of A of the RGB distance, not the sum of its square: the mean
   does not depend on how much skin is visible, and the plain distance is robust to glasses, hands
   and hair that the skin mask lets through.
-- L_perc is the squared L2 distance of identity descriptors, not a cosine: the encoder shipped with
-  dlib is trained for L2, and its descriptors share a large common direction that hides differences
-  from a cosine.
+- L_perc is a quarter of the squared L2 distance of identity descriptors, not a cosine: the encoder
+  shipped with dlib is trained for L2, and its descriptors share a large common direction that hides
+  differences from a cosine. Their norm is about 1.4, so a quarter is of the size of 1 - cos.
 - L_LM is the weighted sum over the 68 points as written, in pixels of the 224 crop; jaw points,
   which detectors place loosely, count 0.3.
 - L_reg covers alpha, delta, gamma (in standard deviations) and phi, which is pulled to the light of
@@ -33,7 +33,7 @@ JAW_POINTS = 17
 
 JAW_WEIGHT = 0.3
 
-_SHAPE_SHARE, _EXPRESSION_SHARE, _ALBEDO_SHARE, _LIGHT_SHARE = 0.2, 0.2, 0.07, 0.02
+_SHAPE_SHARE, _EXPRESSION_SHARE, _ALBEDO_SHARE, _LIGHT_SHARE = 0.04, 0.04, 0.01, 0.003
 """Of lambda_reg. The paper sums the squares of theta, which would freeze the face at its mean next
 to pixel errors that are means; these shares were chosen on training photos. gamma and phi are
 pulled less: thousands of pixels speak for them, 68 points for shape and expression."""
@@ -128,8 +128,8 @@ def perceptual_term(
     photo_descriptors: Float[Tensor, "batch feature"],
     rendered_descriptors: Float[Tensor, "batch feature"],
 ) -> Float[Tensor, "batch"]:
-    """L_perc: squared L2 distance of identity descriptors."""
-    return (photo_descriptors - rendered_descriptors).square().sum(dim=-1)
+    """L_perc: a quarter of the squared L2 distance of identity descriptors."""
+    return 0.25 * (photo_descriptors - rendered_descriptors).square().sum(dim=-1)
 
 
 def landmark_weights(

@@ -43,9 +43,9 @@ _LEARNING_RATES = {
 class FitSettings:
     """How long and how strictly to fit."""
 
-    steps: int = 80
+    steps: int = 120
     """Gradient steps of the last stage; 0 stops after landmarks, light and albedo."""
-    perceptual_every: int = 4
+    perceptual_every: int = 6
     """The identity encoder costs five times a rendering: it speaks at every n-th step, n times as
     loud; 0 = never."""
     landmark_noise_px: float = 1.0
@@ -140,6 +140,16 @@ def measure_fit(renderer: Renderer, batch: FaceBatch, theta: FaceParameters) -> 
     )
     every, inner = landmark_errors_px(batch.landmarks68_px, rendering.landmarks_px)
     return FitResult(theta.detach(), photometric, every, inner)
+
+
+def identity_distance(
+    renderer: Renderer, batch: FaceBatch, theta: FaceParameters, encoder: IdentityEncoder
+) -> Float[Tensor, "batch"]:
+    """L2 distance of the identity descriptors of each photo and of the face laid over it."""
+    with torch.no_grad():
+        shown = encoder.encode(_over_photo(renderer(theta), batch), batch.landmarks68_px)
+        photo = encoder.encode(batch.photo, batch.landmarks68_px)
+    return (shown - photo).norm(dim=-1)
 
 
 def _coarse(
