@@ -21,6 +21,9 @@ _LIP_OVERLAP_MM = 0.38
 """Subdivision rounds the rims off; without this they would stand apart again."""
 
 
+_BAG_BEHIND_LIPS_MM = 5.0
+
+
 @dataclass(frozen=True)
 class Rims:
     """Rows of control vertices around the openings.
@@ -123,6 +126,9 @@ def closed_mouth(mean_mm: Array, rims: Rims, graph: ControlGraph) -> Array:
     result[rims.upper_teeth] += [0, -4.5, -1.5]
     result[rims.lower_teeth] += [0, -3.5, -2.0]
     result[rims.tongue] += [0, -4.0, -3.0]
+    # Receding chins and pressed lips would otherwise let the bag look out below the lower lip.
+    depth = np.clip(graph.rings(rims.lips, 4)[rims.bag] / 3, 0, 1) * _BAG_BEHIND_LIPS_MM
+    result[rims.bag, 2] -= depth
     return result
 
 

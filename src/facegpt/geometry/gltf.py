@@ -242,8 +242,8 @@ def _material(buffer: _Buffer, mesh: TexturedMesh, name: str) -> dict[str, Any]:
         document["samplers"] = [{"magFilter": 9729, "minFilter": 9987}]
         document["textures"] = [{"source": 0, "sampler": 0}]
         surface["baseColorTexture"] = {"index": 0}
-    # Both sides: one looks through the lips into the mouth bag and through the neck into the head.
-    material = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+    # One side, as photos are fitted: the back of the mouth bag must not show through a thin lip.
+    material = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": False}
     return {"materials": [material]} | document
 
 

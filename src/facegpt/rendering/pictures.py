@@ -250,13 +250,20 @@ def _shaded(
     light = shade(torch.ones_like(normals), normals, theta.illumination)[0]
     if texture is None:
         attributes = light * model.albedo_srgb(theta.albedo)[0]
-        image, ids = render_mesh(screen[None], attributes[None], model.triangles, height, width)
+        image, ids = render_mesh(
+            screen[None], attributes[None], model.triangles, height, width, cull_back=True
+        )
         colour = image[0].permute(2, 0, 1)
     else:
         owner = vertex_of_uv(model)
         attributes = torch.cat([model.uv, light[owner]], dim=1)
         image, ids = render_mesh(
-            screen[owner][None], attributes[None], model.uv_triangles, height, width
+            screen[owner][None],
+            attributes[None],
+            model.uv_triangles,
+            height,
+            width,
+            cull_back=True,
         )
         colour = (sample_texture(texture, image[0, ..., :2]) * image[0, ..., 2:]).permute(2, 0, 1)
     coverage = (ids[:1] >= 0).float()
