@@ -20,7 +20,7 @@ from face_model.photo_learning import LearningSettings, LearntAlbedo, learn
 from face_model.photo_reading import AlignedPhoto, entries, iris_srgb, people_weights, read_photos
 from face_model.photo_samples import PhotoSamples, sample_photos
 from face_model.photo_statistics import Population
-from face_model.surface import Surface, regions
+from face_model.surface import Surface, beyond_hairline_mm, regions
 from facegpt.fitting.landmarks import fit_landmarks
 from facegpt.morphable.default import ASSET_PATH, load_default
 from facegpt.morphable.model import MorphableModel
@@ -29,6 +29,7 @@ from facegpt.morphable.parameters import FaceParameters
 _BATCH = 64
 _PIXELS_PER_MM2 = (0.04, 0.20)
 _TRUST = (0.40, 0.65)
+_FROM_HAIRLINE_MM = (1.0, 16.0)
 """Below the first number nothing is believed of a vertex, above the second all."""
 _START = time.monotonic()
 
@@ -111,6 +112,8 @@ def _coverage(
     trusted = (trusted + trusted[population.mirror]) / 2 / len(samples)
     density = population.metric / np.maximum(surface.vertex_areas_mm2()[samples.skin], 1e-6)
     scores = ((density, _PIXELS_PER_MM2), (trusted / population.metric, _TRUST))
+    hairless = -beyond_hairline_mm(surface)[samples.skin]
+    scores += ((hairless, _FROM_HAIRLINE_MM),)
     ramps = [np.clip((score - low) / (high - low), 0, 1) for score, (low, high) in scores]
     return np.prod(ramps, axis=0)
 

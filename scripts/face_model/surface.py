@@ -123,7 +123,8 @@ def regions(surface: Surface) -> dict[str, Array]:
     face_like = surface.within("face")
     found = {k: v * face_like for k, v in found.items()}
     found["ears"] = surface.within("ear").astype(float)
-    found["hair"] = _soften(surface, surface.within("scalp").astype(float), rounds=6)
+    ramp = np.clip((beyond_hairline_mm(surface) + 16) / 46, 0, 1)
+    found["hair"] = _averaged(surface, ramp**2 * (3 - 2 * ramp), rounds=4)
     return {k: np.clip(surface.symmetric(v), 0, 1) * surface.skin for k, v in found.items()}
 
 
@@ -150,7 +151,7 @@ def _angles_from_front(points: Array) -> Array:
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def _soften(surface: Surface, field: Array, rounds: int) -> Array:
+def _averaged(surface: Surface, field: Array, rounds: int) -> Array:
     """Average each vertex with its neighbours, several times."""
     edges = surface.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     count = len(field)
@@ -160,6 +161,19 @@ def _soften(surface: Surface, field: Array, rounds: int) -> Array:
     for _ in range(rounds):
         field = average @ field
     return field
+
+
+def beyond_hairline_mm(surface: Surface) -> Array:
+    """(vertex,) distance from the bare skin on the scalp, minus the distance from the scalp
+    elsewhere; minus infinity on a head without one.
+    """
+    scalp = surface.within("scalp")
+    bare = surface.skin & ~scalp
+    if not scalp.any():
+        return np.full(len(scalp), -np.inf)
+    inside = cKDTree(surface.points_mm[bare]).query(surface.points_mm)[0]
+    outside = cKDTree(surface.points_mm[scalp]).query(surface.points_mm)[0]
+    return np.where(scalp, inside, -outside)
 
 
 def _curve(points: Array, *, closed: bool = False) -> Array:
