@@ -28,11 +28,11 @@ _MELANIN_GROUPS = ((-0.45, 0.45), (0.25, 0.35), (1.25, 0.20))
 _HAIR_SRGB = (0.17, 0.13, 0.11)
 FIXED_SRGB = {
     "mouth": (0.42, 0.19, 0.19),
-    "teeth": (0.87, 0.84, 0.77),
+    "teeth": (0.80, 0.74, 0.65),
     "tongue": (0.70, 0.40, 0.40),
 }
 _IRIS_SRGB, _IRIS_BLUE = (0.30, 0.20, 0.14), (-0.03, 0.05, 0.10)
-SCLERA_SRGB = (0.76, 0.73, 0.71)
+SCLERA_SRGB = (0.54, 0.50, 0.48)
 _TRAITS = (
     *("melanin", "blood", "warmth", "rings", "stubble", "blush", "lip_blood", "lip_melanin"),
     *("brows", "sclera", "iris_light", "iris_blue", "hair"),

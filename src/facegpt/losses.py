@@ -38,7 +38,7 @@ _SHAPE_SHARE, _EXPRESSION_SHARE, _ALBEDO_SHARE, _LIGHT_SHARE = 0.04, 0.04, 0.01,
 to pixel errors that are means; these shares were chosen on training photos. gamma and phi are
 pulled less: thousands of pixels speak for them, 68 points for shape and expression."""
 
-MEAN_LIGHT = (0.886, -0.01, 0.074, 0.0, 0.0, 0.331, 0.37, 0.0, 0.14)
+MEAN_LIGHT = (0.905, -0.077, 0.018, 0.0, 0.0, 0.421, 0.44, 0.0, 0.169)
 """The light of an average photo, in the order of `geometry.lighting.sh_basis`: a little from the
 front and above. Mean over the training photos of the default albedo (`scripts/build_albedo.py`)."""
 
