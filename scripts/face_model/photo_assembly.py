@@ -123,13 +123,15 @@ def _principal_turn(surface: Surface, basis: Array) -> Array:
     """
     root = np.sqrt(frontal_areas(surface))[:, None]
     symmetric = (basis * basis[:, surface.mirror]).sum((1, 2)) > 0
+    left = np.repeat(surface.points_mm[:, 0] > 0, 3)
     found = []
     for own in (np.flatnonzero(symmetric), np.flatnonzero(~symmetric)):
         flat = (basis[own] * root).reshape(len(own), -1)
         values, vectors = np.linalg.eigh(flat @ flat.T)
         for value, vector in zip(values, vectors.T, strict=True):
             row = np.zeros(len(basis))
-            row[own] = vector * np.where(vector @ flat.sum(1) < 0, -1, 1)
+            # the sign is open: brighter on the left side of the person is positive
+            row[own] = vector * np.where(vector @ flat[:, left].sum(1) < 0, -1, 1)
             found.append((value, row))
     found.sort(key=lambda pair: -pair[0])
     return np.stack([row for _, row in found])

@@ -100,10 +100,10 @@ def test_lips_are_redder_and_brows_darker_than_the_skin(model: MorphableModel) -
 
 def test_eyes_teeth_and_tongue_have_their_colours(model: MorphableModel) -> None:
     eye = _of_part(model, "eye_left", "eye_right") @ LUMINANCE
-    assert eye.max() > 0.7  # white
+    assert eye.max() > 0.45  # white, in the shade of the lids
     assert eye.min() < 0.08  # pupil
     teeth, tongue = _of_part(model, "teeth").mean(dim=0), _of_part(model, "tongue").mean(dim=0)
-    assert teeth @ LUMINANCE > 0.75
+    assert teeth @ LUMINANCE > 0.7
     assert tongue[0] > 1.4 * tongue[1]
     throat = _of_part(model, "mouth") @ LUMINANCE
     assert throat.median() < tongue @ LUMINANCE
