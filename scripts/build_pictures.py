@@ -36,7 +36,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "wink": {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.5, "mouthSmileLeft": 0.6,
              "mouthSmileRight": 0.25},
 }  # fmt: skip
-LIGHTS = ("front", "left", "right", "top", "rim", "front")
+LIGHTS = ("right", "left", "right", "top", "left", "right")
 
 
 def people(model: MorphableModel, count: int, *, seed: int, spread: float) -> FaceParameters:

@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 from face_model.photo_samples import PhotoSamples
 from facegpt.geometry.lighting import sh_basis
+from facegpt.losses import (
+    EXPOSURE_DEVIATION,
+    LEVEL_DEVIATION,
+    TINT_DEVIATION,
+    WHITE_BALANCE_DEVIATION,
+)
 
 Array32 = NDArray[np.float32]
 
@@ -23,12 +29,6 @@ _INDEPENDENT = 0.15
 _ROBUST = 0.07
 """Colour distance at which a vertex counts half."""
 _DARKEST_SHADING = 0.05
-_EXPOSURE_DEVIATION, _WHITE_BALANCE_DEVIATION = 0.06, 0.02
-"""Spread over photos of the light on the whole face: of its mean over R, G, B, and of the colours
-around that. Small, so that the lightness and hue of a face belong to its skin."""
-_LEVEL_DEVIATION = (0.35, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
-_TINT_DEVIATION = (0.06, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
-"""The same for each harmonic: how light may vary over the face."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def _light_precision(facing: Array32) -> Array32:
     average = np.full((3, 3), 1 / 3)
     precision = np.zeros((9, 3, 9, 3))
     for k in range(9):
-        precision[k, :, k] = average / _LEVEL_DEVIATION[k] ** 2
-        precision[k, :, k] += (np.eye(3) - average) / _TINT_DEVIATION[k] ** 2
-    whole = average / _EXPOSURE_DEVIATION**2 + (np.eye(3) - average) / _WHITE_BALANCE_DEVIATION**2
+        precision[k, :, k] = average / LEVEL_DEVIATION[k] ** 2
+        precision[k, :, k] += (np.eye(3) - average) / TINT_DEVIATION[k] ** 2
+    whole = average / EXPOSURE_DEVIATION**2 + (np.eye(3) - average) / WHITE_BALANCE_DEVIATION**2
     precision += np.einsum("k,l,cd->kcld", facing, facing, whole)
     return precision.reshape(27, 27).astype(np.float32)

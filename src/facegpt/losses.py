@@ -45,9 +45,9 @@ front and above. Mean over the training photos of the default albedo (`scripts/b
 MEAN_HARMONICS = (1.0, -0.053, 0.78, 0.0, 0.0, -0.009, 0.157, 0.0, 0.13)
 """Mean of H(n) over a frontal face: its product with a light is the mean shading of the face."""
 
-_EXPOSURE_DEVIATION, _WHITE_BALANCE_DEVIATION = 0.06, 0.02
-_LEVEL_DEVIATION = (0.35, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
-_TINT_DEVIATION = (0.06, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
+EXPOSURE_DEVIATION, WHITE_BALANCE_DEVIATION = 0.06, 0.02
+LEVEL_DEVIATION = (0.35, 0.35, 0.35, 0.35, 0.25, 0.25, 0.25, 0.25, 0.25)
+TINT_DEVIATION = (0.06, 0.06, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05)
 """Spread over photos of the mean shading, of its colour, and of each harmonic in level and colour.
 The first two are small: how light or dark a face is on the whole belongs to its skin, or a dark
 skin and a dim lamp could not be told apart."""
@@ -178,11 +178,11 @@ def light_precision(
     """Inverse covariance of phi over photos: levels, tints, and above all the mean shading."""
     average = torch.full((3, 3), 1 / 3, dtype=dtype)
     rest = torch.eye(3, dtype=dtype) - average
-    level = torch.tensor(_LEVEL_DEVIATION, dtype=dtype).pow(-2).diag()
-    tint = torch.tensor(_TINT_DEVIATION, dtype=dtype).pow(-2).diag()
+    level = torch.tensor(LEVEL_DEVIATION, dtype=dtype).pow(-2).diag()
+    tint = torch.tensor(TINT_DEVIATION, dtype=dtype).pow(-2).diag()
     harmonics = torch.tensor(MEAN_HARMONICS, dtype=dtype)
     shading = torch.outer(harmonics, harmonics)
-    exposure = average / _EXPOSURE_DEVIATION**2 + rest / _WHITE_BALANCE_DEVIATION**2
+    exposure = average / EXPOSURE_DEVIATION**2 + rest / WHITE_BALANCE_DEVIATION**2
     precision = torch.kron(level, average) + torch.kron(tint, rest) + torch.kron(shading, exposure)
     return precision.to(device)
 
