@@ -31,8 +31,9 @@ REACHABLE = (
 @pytest.mark.parametrize("name", REACHABLE)
 def test_an_edit_reaches_its_target_and_moves_one_block(model: MorphableModel, name: str) -> None:
     face = crowd(model, 2)
-    edited = edit(face, model, {name: Shift(1.0)})
-    deviation = prior_population(model).deviation(name)
+    prior = prior_population(model)
+    edited = edit(face, model, {name: Shift(1.0)}, population=prior)
+    deviation = prior.deviation(name)
     got = (measure(edited, model)[name] - measure(face, model)[name]) / deviation
     torch.testing.assert_close(got, torch.ones(2), atol=5e-3, rtol=0)
     for block, before in face.blocks().items():
