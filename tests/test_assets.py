@@ -194,3 +194,10 @@ def test_assets_and_doctor_load_nothing_heavy() -> None:
         "heavy = {'torch', 'numpy', 'scipy', 'dlib'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", [name for name, asset in ASSETS.items() if asset.shipped])
+def test_shipped_files_are_the_ones_in_the_table(name: str) -> None:
+    """After a rebuild of a shipped file its checksum must be written into `asset_table.py`."""
+    file = find_asset(name)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == ASSETS[name].sha256
