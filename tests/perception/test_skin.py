@@ -11,8 +11,9 @@ from facegpt.perception.skin import (
     colour_mixtures,
     face_outline,
     own_skin_colour,
+    relative_colours,
+    skin_log_odds,
     skin_mask,
-    skin_probability,
 )
 
 EVERYWHERE = np.ones((224, 224), bool)
@@ -90,6 +91,6 @@ def test_mixtures_are_densities() -> None:
 def test_own_colour_is_skin_and_black_is_not() -> None:
     own = np.array([80.0, 52.0, 40.0])
     colours = np.array([(80, 52, 40), (70, 44, 33), (5, 5, 5), (60, 90, 160)], np.uint8)
-    probability = skin_probability(colours, own)
-    assert (probability[:2] > 0.95).all()
-    assert (probability[2:] < 0.5).all()
+    odds = np.exp(skin_log_odds(relative_colours(colours, own)))
+    assert (odds[:2] > 19).all()  # more than 95 %
+    assert (odds[2:] < 1).all()

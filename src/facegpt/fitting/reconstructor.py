@@ -17,6 +17,7 @@ from facegpt.morphable.blendshapes import arkit_weights
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.morphable.semantics import describe_record
+from facegpt.perception import skin
 from facegpt.perception.alignment import AlignedFace, align
 from facegpt.perception.detection import DetectedFace, DlibDetector
 from facegpt.perception.identity import DlibIdentity, IdentityEncoder
@@ -89,6 +90,8 @@ class AnalysisBySynthesis:
     ) -> FaceReconstruction:
         theta = fit.parameters[i]
         licences = (*self.model.licences, *self.detector.licences, *self.encoder.licences)
+        if not photo.is_grey:
+            licences = (*licences, *skin.LICENCES)
         return FaceReconstruction(
             method=self.name,
             morphable_model=self.model.name,

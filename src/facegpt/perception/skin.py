@@ -20,6 +20,9 @@ from scipy.spatial import ConvexHull, QhullError
 from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.framing import CROP_SIZE
 
+LICENCES = ("skin-model",)
+"""Assets behind the mask of a colour photo (see `facegpt.assets`)."""
+
 SKIN_PRIOR = 0.85
 """Share of skin expected inside the outline."""
 
@@ -117,19 +120,6 @@ def skin_log_odds(colours: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "p
     skin, other = colour_mixtures()
     prior = np.log(SKIN_PRIOR / (1 - SKIN_PRIOR))
     return skin.log_density(colours) - other.log_density(colours) + prior
-
-
-def skin_probability(
-    rgb: UInt8[np.ndarray, "pixel 3"], own: Float[np.ndarray, "3"] | None = None
-) -> Float[np.ndarray, "pixel"]:
-    """Probability of skin for colours inside the outline of a face.
-
-    Args:
-        own: The colour of this face's own skin (`own_skin_colour`); a typical one if unknown, which
-            suits no dark skin and no coloured light.
-    """
-    colours = relative_colours(rgb, _TYPICAL_SKIN if own is None else own)
-    return 1 / (1 + np.exp(-np.clip(skin_log_odds(colours), -30, 30)))
 
 
 def ycbcr(rgb: Float[np.ndarray, "pixel 3"]) -> Float[np.ndarray, "pixel 3"]:
