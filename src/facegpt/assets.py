@@ -28,6 +28,7 @@ __all__ = [
     "AssetStatus",
     "add_asset",
     "asset_status",
+    "cache_directory",
     "data_directory",
     "find_asset",
     "licence_ledger",
@@ -72,6 +73,19 @@ def data_directory() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "facegpt"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "facegpt"
+
+
+def cache_directory() -> Path:
+    """Where things are kept that can be made again: $FACEGPT_CACHE, `cache` below $FACEGPT_HOME, or
+    the usual place of the platform."""
+    given = os.environ.get("FACEGPT_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if os.environ.get("FACEGPT_HOME") or sys.platform == "win32":
+        return data_directory() / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "facegpt"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facegpt"
 
 
 def _known(name: str) -> Asset:

@@ -1,0 +1,1 @@
+"""FaceGPT as a Hugging Face model: configuration, tower, language model with `<FACE>`, adapter."""
