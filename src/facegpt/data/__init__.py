@@ -1,0 +1,1 @@
+"""From photos to training examples: perception, descriptions, conversations, shards, mixtures."""

@@ -1,0 +1,320 @@
+"""Training examples: what is said, what is shown, and what a face is compared with.
+
+One class per kind of data of the paper (section 4.1). Each makes an example of one of its rows and
+a generator, so the same two give the same example. Knows no tokenizer and no network.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from facegpt.data.compose import ComposedFaces, compose_faces
+from facegpt.data.conversations import (
+    face_request,
+    face_talk,
+    forced_answer,
+    image_conversation,
+    reasoned_answer,
+)
+from facegpt.data.expression_targets import EXPRESSION, expression_mask, expressions_of
+from facegpt.data.instructions import Instruction
+from facegpt.data.schema import LANDMARK_COUNT
+from facegpt.data.situations import Situation
+from facegpt.data.table import FaceTable, StoredFace
+from facegpt.morphable.framing import CROP_SIZE
+from facegpt.morphable.model import MorphableModel
+from facegpt.morphable.parameters import PARAMETER_COUNT
+from facegpt.perception.images import load_image
+from facegpt.rendering.renderer import Renderer
+
+Kind = Literal["image", "text", "situation", "talk", "replay"]
+Message = dict[str, Any]
+"""The form of Hugging Face: {"role": ..., "content": [{"type": "text", "text": ...}, ...]}."""
+
+Turns = Sequence[tuple[str, str]]
+
+_COMPOSED_AT_ONCE = 32
+
+LONGEST_INSTRUCTION_SIDE = 672
+"""Pictures of instruction data are reduced to this; image processors want at most half of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTarget:
+    """What L_face compares a predicted face with."""
+
+    photo: Float[Tensor, "3 height width"]
+    skin: Bool[Tensor, "height width"]
+    """The mask A; nowhere true: the picture does not speak."""
+    landmarks68_px: Float[Tensor, "68 2"]
+    """In pixels of the 224 crop; NaN: the points do not speak."""
+    is_grey: bool
+    theta: Float[Tensor, "257"] | None = None
+    theta_mask: Bool[Tensor, "257"] | None = None
+    """Which coefficients of theta are known; None with a theta: all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One answer to learn, and the face that it makes."""
+
+    kind: Kind
+    messages: list[Message]
+    """The conversation so far; ends with what the user said."""
+    answer: str
+    """Holds `<FACE>` exactly if there is a target."""
+    image: Float[Tensor, "3 height width"] | None = None
+    """Shown in the first message."""
+    target: FaceTarget | None = None
+
+
+Augment = Callable[[FaceTarget, torch.Generator], FaceTarget]
+"""Changes picture, mask and points of a face together. Its picture is then also the one shown, so
+it must not mirror faces that words call left or right."""
+
+
+@runtime_checkable
+class ExampleSource(Protocol):
+    """One kind of data."""
+
+    def __len__(self) -> int:
+        """Rows to go through before one comes again."""
+        ...
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """An example of this row; the generator decides everything that is left open."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageToFace:
+    """A photo, perhaps some talk about it, then the wish for its face (A.3)."""
+
+    faces: FaceTable
+    rows: Sequence[int]
+    most_turns: int = 2
+    """Question-answer pairs that are fused with the request: 0 to this many."""
+    augment: Augment | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """The photo is shown and judges the answer."""
+        face = self.faces[self.rows[row]]
+        target = _target(face, self.augment, generator)
+        pairs = _some(face.row.conversations, self.most_turns, generator)
+        *before, (request, answer) = image_conversation(pairs, generator)
+        messages = conversation(before, request, image=True)
+        return Example("image", messages, answer, target.photo, target)
+
+
+@dataclass(frozen=True, eq=False)
+class TextToFace:
+    """A description is all that is given; the photo serves the loss alone (section 3.2)."""
+
+    faces: FaceTable
+    rows: Sequence[int]
+    """Faces with descriptions."""
+    short: float = 0.25
+    """Share of short phrases instead of full descriptions."""
+    implicit: float = 0.0
+    """Share of situations in which a face would look so, where a face has some."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """The description of the row asks, its photo judges."""
+        face = self.faces[self.rows[row]]
+        kind, text = self._text(face, float(torch.rand((), generator=generator)), generator)
+        messages = conversation((), face_request(kind, text, generator))
+        return Example(
+            "text", messages, forced_answer(generator), target=_target(face, None, generator)
+        )
+
+    def _text(
+        self, face: StoredFace, chance: float, generator: torch.Generator
+    ) -> tuple[Literal["text", "situation"], str]:
+        row = face.row
+        if row.implicit and chance >= 1.0 - self.implicit:
+            return "situation", row.implicit[draw(len(row.implicit), generator)]
+        if (row.short and chance < self.short) or not row.descriptions:
+            return "text", row.short
+        return "text", row.descriptions[draw(len(row.descriptions), generator)]
+
+
+@dataclass(frozen=True, eq=False)
+class ComposedToFace:
+    """People without a photo: theta is drawn, said in words and rendered as the picture that
+    judges.
+
+    They are made and kept by the dozen, which costs a thirtieth of making them one by one.
+    """
+
+    model: MorphableModel
+    short: float = 0.25
+    people: int = 16_384
+    """How many there are before one comes again."""
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.people
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.model.restricted_to())
+
+    @cached_property
+    def _made(self) -> dict[int, ComposedFaces]:
+        return {}
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """The words of a person ask, theta and its rendering judge."""
+        dozen, place = divmod(row, _COMPOSED_AT_ONCE)
+        if dozen not in self._made:
+            drawn = torch.Generator().manual_seed(self.seed * self.people + dozen)
+            self._made[dozen] = compose_faces(_COMPOSED_AT_ONCE, self.model, generator=drawn)
+        made = self._made[dozen]
+        said, theta = made.descriptions[place], made.theta[place]
+        is_short = bool(said.short) and float(torch.rand((), generator=generator)) < self.short
+        text = (
+            said.short if is_short else said.descriptions[draw(len(said.descriptions), generator)]
+        )
+        with torch.no_grad():
+            rendering = self._renderer(theta)
+        target = FaceTarget(
+            rendering.image[0].clamp(0, 1),
+            rendering.mask[0],
+            rendering.landmarks_px[0],
+            False,
+            theta.to_vector()[0].float(),
+            torch.ones(PARAMETER_COUNT, dtype=torch.bool),
+        )
+        messages = conversation((), face_request("text", text, generator))
+        return Example("text", messages, forced_answer(generator), target=target)
+
+
+@dataclass(frozen=True, eq=False)
+class SituationToFace:
+    """Everyday situations; of the face that they show only the expression is known."""
+
+    model: MorphableModel
+    situations: Sequence[Situation]
+    reason: float = 0.5
+    """Share of answers that first say in words how such a face looks."""
+
+    def __len__(self) -> int:
+        return len(self.situations)
+
+    @cached_property
+    def _expressions(self) -> Float[Tensor, "situation expression"]:
+        return expressions_of(self.model, self.situations)
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """The situation asks; its blendshapes judge the expression."""
+        situation = self.situations[row]
+        theta = torch.zeros(PARAMETER_COUNT)
+        theta[EXPRESSION] = self._expressions[row]
+        messages = conversation((), face_request("situation", situation.situation, generator))
+        reasons = float(torch.rand((), generator=generator)) < self.reason
+        answer = reasoned_answer(situation.face, generator) if reasons else forced_answer(generator)
+        return Example("situation", messages, answer, target=_only_theta(theta, expression_mask()))
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """Questions about a photo that words answer; no face is asked for."""
+
+    faces: FaceTable
+    rows: Sequence[int]
+    """Faces with conversations."""
+    augment: Augment | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """Some question-answer pairs; the last answer is the one to learn."""
+        face = self.faces[self.rows[row]]
+        photo = _target(face, self.augment, generator).photo
+        *before, (question, answer) = face_talk(face.row.conversations, generator)
+        return Example("talk", conversation(before, question, image=True), answer, photo)
+
+
+@dataclass(frozen=True, eq=False)
+class Instructions:
+    """Instruction data and replayed answers of the base model."""
+
+    instructions: Sequence[Instruction]
+    most_turns: int = 4
+
+    def __len__(self) -> int:
+        return len(self.instructions)
+
+    def example(self, row: int, generator: torch.Generator) -> Example:
+        """The first turns of a conversation; the last answer is the one to learn."""
+        instruction = self.instructions[row]
+        turns = instruction.turns[: 1 + draw(self.most_turns, generator)]
+        *before, (question, answer) = turns
+        image = None
+        if instruction.image is not None:
+            picture = Image.fromarray(load_image(instruction.image).rgb)
+            picture.thumbnail((LONGEST_INSTRUCTION_SIDE, LONGEST_INSTRUCTION_SIDE))
+            image = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+            image = image.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255
+        messages = conversation(before, question, image=image is not None)
+        return Example("replay", messages, answer, image)
+
+
+def conversation(before: Turns, request: str, *, image: bool = False) -> list[Message]:
+    """Turns that are over and what the user says now, as messages; a picture comes first of all."""
+    messages: list[Message] = []
+    for question, answer in before:
+        messages.append(_message("user", question))
+        messages.append(_message("assistant", answer))
+    messages.append(_message("user", request))
+    if image:
+        messages[0]["content"].insert(0, {"type": "image"})
+    return messages
+
+
+def draw(count: int, generator: torch.Generator) -> int:
+    """A whole number below `count`."""
+    return int(torch.randint(count, (), generator=generator))
+
+
+def _message(role: str, text: str) -> Message:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def _some(pairs: Turns, wanted: int, generator: torch.Generator) -> list[tuple[str, str]]:
+    """So many of the pairs in a random order, or as many as there are."""
+    order = torch.randperm(len(pairs), generator=generator)[:wanted].tolist()
+    return [pairs[i] for i in order]
+
+
+def _target(face: StoredFace, augment: Augment | None, generator: torch.Generator) -> FaceTarget:
+    row = face.row
+    target = FaceTarget(face.photo, face.skin, row.landmarks68_px, row.is_grey, row.theta)
+    return target if augment is None else augment(target, generator)
+
+
+def _only_theta(
+    theta: Float[Tensor, "257"], known: Bool[Tensor, "257"], size: int = CROP_SIZE
+) -> FaceTarget:
+    """A target whose picture and points do not speak."""
+    return FaceTarget(
+        torch.zeros(3, size, size),
+        torch.zeros(size, size, dtype=torch.bool),
+        torch.full((LANDMARK_COUNT, 2), float("nan")),
+        False,
+        theta,
+        known,
+    )

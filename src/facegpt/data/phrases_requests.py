@@ -1,0 +1,104 @@
+"""Wordings of requests for a face and of the answers that bring it: tables only.
+
+The first of every list is the template of the paper (section 4.1). `{text}` is a description of
+sentences, `{person}` a noun phrase, `{who}` what somebody does ("is calling a lost dog").
+"""
+
+_MAKE = "[give|show|make|create|generate|build|produce]"
+_FACE = "[3D face|face in 3D|3D face model|3D head|3D reconstruction of the face]"
+
+IMAGE_REQUESTS: tuple[str, ...] = (
+    "Can you give the 3DMM parameters of this person.",
+    "[Can|Could] you [give|estimate|predict|recover] the [3DMM|3D face|face] parameters of this "
+    "person?",
+    "Please [reconstruct|recover|estimate] the 3D face [of this person|in this photo|in the "
+    "picture].",
+    "[Reconstruct|Model|Rebuild] this face in 3D[, please|].",
+    "[Show|Give|Make] me this [person|face] [in 3D|as a 3D face|as a 3D head].",
+    "[Can|Could|Would] you turn this [photo|picture|image] into a 3D face?",
+    "What is the 3D face of the person in the [photo|picture|image]?",
+    "I need the 3D [face|head|model] of this person.",
+    "[Fit|Make] a 3D face [to|from] this [photo|picture|portrait].",
+    "Please output the face token for this person.",
+    "3D face of this person[, please|].",
+    "[Get|Extract] the 3D geometry of this face[ for me|].",
+    "I would like to [have|see] this face [in 3D|as a mesh].",
+    "Make a mesh of the face in this [photo|picture|image].",
+)
+
+DESCRIPTION_REQUESTS: tuple[str, ...] = (
+    "{text} Can you give the 3DMM parameters of this person?",
+    "{text} [Can|Could] you [give|predict|estimate] the [3DMM|3D face|face] parameters of this "
+    "person?",
+    f"{{text}} [Please|Now] {_MAKE} [this|the] {_FACE}.",
+    f"{{text}} {_MAKE} me this face[ in 3D|, please].",
+    f"[Please|] {_MAKE} a 3D face that [fits|matches] this description: {{text}}",
+    "Here is a description of a person: {text} [Make the 3D face.|Show me the face.|What is the "
+    "3D face?]",
+    "There is a person with the following description: {text} [Give|Show|Make] me the 3D face.",
+    "{text} What does this person look like in 3D?",
+    "[Imagine this person|Picture this person]: {text} [Show me the face.|Give me the 3D face.]",
+    "{text} Show me [this person's face|the face of this person].",
+    "Turn this description into a [3D face|face]: {text}",
+    "Description: {text} [Face, please.|3D face, please.]",
+    "I am looking for this face: {text} Can you [make|show|generate] it?",
+)
+
+PERSON_REQUESTS: tuple[str, ...] = (
+    "{person}, can you give the 3DMM parameters of this person.",
+    "[Can|Could] you [give|predict|estimate] the [3DMM|3D face|face] parameters of {person}?",
+    f"[Please|] {_MAKE} [the face of|the 3D face of] {{person}}.",
+    "[Show|Give|Make|Draw] me {person}.",
+    "[Can|Could|Would] you [make|create|generate|show me] [the face of|the 3D face of] {person}?",
+    "I [want|need|would like] [the face of|the 3D face of] {person}.",
+    "[Imagine|Picture] {person}[ and show me the face| and give me the 3D face].",
+    "{person}, in 3D[, please|].",
+    "What would {person} look like? Show me[ the face|].",
+    "3D face of {person}[, please|].",
+    "I'd like to see {person}.",
+    "A face, please: {person}.",
+)
+
+SITUATION_REQUESTS: tuple[str, ...] = (
+    "{text} Can you give the 3DMM parameters of this person?",
+    "{text} [What does the face look like|How does the face look]? [Show me.|Show me in 3D.]",
+    "{text} [Show|Give|Make] me the [face|3D face|face of this person].",
+    "{text} [Predict|Imagine|Guess] the [face|3D face|expression] and [show it|make it in 3D].",
+    "[Predict|Imagine|Make|Show me] the [face|3D face] of [this person|somebody in this "
+    "situation]: {text}",
+    "Situation: {text} [Face|3D face], please.",
+    "[Think of|Imagine] this situation: {text} [What face goes with it|What is the face like]? "
+    "Show me.",
+    "{text} [Can|Could] you [make|generate|show me] the [face|3D face] that goes with [it|this]?",
+    "What face goes with this[ situation|]? {text} [Show it to me.|Make it in 3D.]",
+)
+
+WHO_REQUESTS: tuple[str, ...] = (
+    "What would someone look like who {who}? [Show me.|Show me the face.|Make the 3D face.|]",
+    "[Predict|Imagine|Make|Show me] the [face|3D face] of [a person|someone|somebody] who {who}.",
+    "[Show|Give] me [a person|someone|somebody] who {who}.",
+    "[Can|Could] you [show|give|make] me the [face|3D face] of [someone|a person] who {who}?",
+    "I'd like to see the face of [someone|a person] who {who}.",
+    "[Can|Could] you give the 3DMM parameters of [someone|a person] who {who}?",
+)
+
+IMPERATIVES = (
+    *("show", "give", "draw", "make", "create", "generate", "imagine", "picture", "i'd like"),
+    *("let me see", "i want to see", "i would like", "can you", "could you", "render", "paint"),
+)
+"""A situation that begins so is a request as it stands."""
+
+ANSWERS: tuple[str, ...] = (
+    "Sure, it is <FACE>.",
+    "[Of course|Certainly|Yes|Sure], it is <FACE>.",
+    "[Sure|Of course|Certainly], here it is: <FACE>.",
+    "Here [is the face|it is|you are]: <FACE>.",
+    "The [face|3D face|reconstruction] is <FACE>.",
+    "This is the [face|3D face]: <FACE>.",
+    "[Gladly|With pleasure]: <FACE>.",
+    "It [looks|could look] like this: <FACE>.",
+    "The 3DMM parameters are <FACE>.",
+)
+
+ALSO: tuple[str, ...] = ("And", "Also,", "Then", "One more thing:", "")
+"""How a request follows a question in the same turn."""
