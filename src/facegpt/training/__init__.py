@@ -1,0 +1,1 @@
+"""Training: presets, the objective of eq. 3-5, loops on the Trainer of transformers, checks."""

@@ -1,0 +1,421 @@
+"""What a training run is: one frozen dataclass that is the command line, the record and the manual.
+
+`facegpt train PRESET --flag value` overrides the fields of a preset; `config.json` in the output
+folder is the record that a resumed run is compared with. This module loads no torch and knows
+nothing of models: the recipes that read it are in `run.py`.
+"""
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+Schedule = Literal["linear", "cosine", "constant"]
+Recipe = Literal["debug", "vision", "nano", "pretrained"]
+
+
+class TrainConfigError(ValueError):
+    """A training run that cannot be: an unknown preset, or settings that contradict a record."""
+
+
+@dataclass(frozen=True)
+class ObjectiveWeights:
+    """The lambdas of eq. 3 and 5, and that of the supervised variant (Table 8)."""
+
+    text: float = 1.0
+    """Of L_txt, the cross entropy per answered token."""
+    face: float = 0.1
+    """Of L_face, the sum of the terms below, per face."""
+    from_text: float = 1.0
+    """What L_face of a face made from words counts beside one made from a photo. Words leave pose
+    and detail open, so most of its landmark error is noise that no weights can remove; below 1 it
+    drowns the photos less. The L1 distance of theta is not scaled."""
+    pixel: float = 0.5
+    perceptual: float = 0.25
+    landmark: float = 5e-4
+    regularisation: float = 0.1
+    theta: float = 0.0
+    """Of the L1 distance to a known theta; 0 = self-supervised."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"--weights.{name} must be zero or more, got {value}")
+
+    @property
+    def face_terms(self) -> dict[str, float]:
+        """Term of L_face -> lambda."""
+        return {k: v for k, v in vars(self).items() if k not in ("text", "face", "from_text")}
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """What of the language model learns: LoRA on every linear layer of its decoder."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    """The update is scaled by alpha / rank."""
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"--adapter.rank must be at least 1, got {self.rank}")
+        if not self.alpha > 0:
+            raise ValueError(f"--adapter.alpha must be positive, got {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--adapter.dropout must be in [0, 1), got {self.dropout}")
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """AdamW and its learning rate over time."""
+
+    learning_rate: float = 2e-5
+    """Peak of the LoRA weights, and of the groups below that name none of their own."""
+    head_learning_rate: float | None = None
+    """Peak of the face head and the projector."""
+    token_learning_rate: float | None = None
+    """Peak of the embedding rows of <FACE>."""
+    weight_decay: float = 0.0
+    warmup_steps: int = 100
+    schedule: Schedule = "linear"
+    """How the rate falls after the warm-up: to zero along a line or a half cosine, or not at all.
+    The last step is that of `--steps`, whatever `--minutes` allows."""
+    clip_norm: float = 1.0
+    """Longest gradient; 0 = never shortened."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "head_learning_rate", "token_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--optimiser.{_flag(name)} must be positive, got {value}")
+        for name in ("weight_decay", "warmup_steps", "clip_norm"):
+            if not getattr(self, name) >= 0:
+                value = getattr(self, name)
+                raise ValueError(f"--optimiser.{_flag(name)} must be zero or more, got {value}")
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Group of weights -> peak learning rate."""
+        return {
+            "adapter": self.learning_rate,
+            "head": self.head_learning_rate or self.learning_rate,
+            "token": self.token_learning_rate or self.learning_rate,
+        }
+
+
+@dataclass(frozen=True)
+class MixtureShares:
+    """How often each kind of example is drawn, relative to the others (`data.mixture`).
+
+    A batch holds examples of one kind, which pads least; `accumulation` mixes kinds in an update.
+    """
+
+    image: float = 1.0
+    """A photo is shown, its face asked for."""
+    text: float = 1.0
+    """A description is given; the photo serves the loss alone."""
+    composed: float = 0.0
+    """The same with people who were never photographed; theta is known."""
+    situation: float = 0.0
+    """An everyday situation; 0 trains the zero-shot variant."""
+    talk: float = 0.5
+    """Questions about a photo that words answer."""
+    replay: float = 1.0
+    """Instruction data, so that the language model stays what it was."""
+    reason: float = 0.5
+    """Share of answers to situations that first say in words how such a face looks."""
+    short: float = 0.25
+    """Share of short phrases among descriptions."""
+    implicit: float = 0.0
+    """Share of implicit sentences among texts; 0 keeps them for evaluation."""
+    turns_before: int = 2
+    """A photo's face is asked for after 0 to this many questions about the photo."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"--mixture.{_flag(name)} must be zero or more, got {value}")
+        for name in ("reason", "short", "implicit"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
+        kinds = (self.image, self.text, self.composed, self.situation, self.talk, self.replay)
+        if not sum(kinds) > 0:
+            raise ValueError("--mixture needs at least one kind above zero")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run."""
+
+    recipe: Recipe = "pretrained"
+    """Which parts are put together: debug (tiny, random), vision (the tower of nano), nano, or
+    pretrained (any image-text-to-text model of Hugging Face on this disk)."""
+    base: str = ""
+    """Folder or name of the model to start from, for the recipes that start from one."""
+    data: tuple[Path, ...] = ()
+    """Folders that `facegpt data build` wrote."""
+    validation_data: tuple[Path, ...] = ()
+    """The same for validation; without it `held_out` faces of `data` are kept back."""
+    situations: Path | None = None
+    """JSONL of everyday situations, for `mixture.situation`."""
+    instructions: tuple[Path, ...] = ()
+    """For `mixture.replay`: LLaVA-format .json, or .jsonl of prompts and answers of the base."""
+    instruction_images: Path | None = None
+    """Folder of the pictures that LLaVA-format instructions name."""
+    augment: bool = True
+    """Turn, shift, scale, recolour and cut photos a little; never mirrored, words know left and
+    right."""
+    balance: str = ""
+    """Label of the data whose rare groups are drawn twice as often (preset vision)."""
+    supervise_photos: bool = False
+    """Also compare with the theta that was fitted to photos (Table 8), not only with theta that is
+    known because the face was composed."""
+    output: Path = Path("runs/latest")
+    """Checkpoints, log and pictures. A run that finds its own checkpoints here goes on."""
+    morphable_model: str = "default"
+    head_hidden_sizes: tuple[int, ...] = (5120, 5120)
+    """Widths between the hidden state and theta."""
+    weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    adapter: AdapterSettings = field(default_factory=AdapterSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    mixture: MixtureShares = field(default_factory=MixtureShares)
+    perceptual_every: int = 1
+    """The identity network costs more than a rendering: it speaks at every n-th step, n times as
+    loud; 0 = never."""
+    steps: int = 10_000
+    """Updates of the weights, those of earlier parts of the run included."""
+    minutes: float | None = None
+    """Stop after this time, with a checkpoint; a later call goes on."""
+    batch_size: int = 8
+    """Examples at once and per process."""
+    accumulation: int = 4
+    """Batches per update."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    activation_checkpointing: bool = False
+    """Recompute activations on the way back: half the memory, a third more time."""
+    workers: int = 0
+    """Processes that prepare batches; 0 prepares them in the training process."""
+    seed: int = 0
+    log_every: int = 10
+    """Steps between lines of log.jsonl."""
+    save_every: int = 500
+    """Steps between checkpoints; 0 = only at the end."""
+    save_minutes: float | None = 30.0
+    """At most this time between checkpoints, whatever `save_every` says."""
+    keep: int = 2
+    """Checkpoints to keep beside the best."""
+    validate_every: int = 500
+    """Steps between validations; 0 = never, and no best is kept."""
+    held_out: int = 64
+    """Faces of validation: kept back from `data`, or the first of `validation_data`."""
+    best_metric: str = "face"
+    """The validation number that decides which weights are the best."""
+    best_is_highest: bool = False
+    sheet_every: int = 500
+    """Steps between contact sheets; 0 = none."""
+    sheet_faces: int = 8
+    tensorboard: bool = True
+    """Also write TensorBoard events, when the package is installed."""
+    deepspeed: Path | None = None
+    """A DeepSpeed JSON, such as configs/deepspeed/zero2.json."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulation", "log_every", "keep", "sheet_faces"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{_flag(name)} must be at least 1, got {getattr(self, name)}")
+        for name in (
+            "perceptual_every",
+            "workers",
+            "save_every",
+            "validate_every",
+            "held_out",
+            "sheet_every",
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{_flag(name)} must be zero or more, got {getattr(self, name)}")
+        for name in ("minutes", "save_minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--{_flag(name)} must be positive, got {value}")
+        if any(size < 1 for size in self.head_hidden_sizes):
+            raise ValueError(f"--head-hidden-sizes must be positive, got {self.head_hidden_sizes}")
+        if self.mixture.situation > 0 and not self.weights.theta > 0:
+            raise ValueError(
+                "--mixture.situation needs --weights.theta above zero: of a situation nothing but "
+                "the expression is known, and no picture could teach it"
+            )
+        if self.supervise_photos and not self.weights.theta > 0:
+            raise ValueError("--supervise-photos needs --weights.theta above zero")
+
+    @property
+    def examples_per_step(self) -> int:
+        """Examples behind one update, per process."""
+        return self.batch_size * self.accumulation
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> "TrainConfig":
+        """The config of a record that `to_record` wrote.
+
+        Raises:
+            TrainConfigError: The record names a field that there is not.
+        """
+        return _from_record(TrainConfig, record)
+
+
+FREE_TO_CHANGE = {
+    *("steps", "minutes", "output", "workers", "log_every", "save_every", "save_minutes", "keep"),
+    *("sheet_every", "sheet_faces", "tensorboard"),
+}
+"""Fields that a resumed run may have changed; any other would make it a run of another kind."""
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """What a resumed run may not change and has changed, one sentence each."""
+    before, after = old.to_record(), new.to_record()
+    return [
+        f"{name} was {before[name]!r} and is now {after[name]!r}"
+        for name in after
+        if name not in FREE_TO_CHANGE and before[name] != after[name]
+    ]
+
+
+LLAVA_7B = TrainConfig(
+    recipe="pretrained",
+    base="llava-hf/llava-1.5-7b-hf",
+    output=Path("runs/llava-7b"),
+    head_hidden_sizes=(5120, 5120),
+    adapter=AdapterSettings(rank=128, alpha=256.0),
+    activation_checkpointing=True,
+)
+"""The paper, section 4.2. It leaves LoRA's size open: that of LLaVA-1.5's own LoRA recipe."""
+
+NANO = replace(
+    LLAVA_7B,
+    recipe="nano",
+    base="",
+    output=Path("runs/nano"),
+    head_hidden_sizes=(1024,),
+    adapter=AdapterSettings(rank=32, alpha=64.0, dropout=0.0),
+    optimiser=OptimiserSettings(
+        learning_rate=4e-4,
+        head_learning_rate=8e-4,
+        token_learning_rate=8e-4,
+        warmup_steps=10,
+        schedule="cosine",
+    ),
+    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.12),
+    supervise_photos=True,
+    mixture=MixtureShares(
+        image=1.6,
+        text=0.7,
+        composed=0.35,
+        situation=0.3,
+        talk=0.5,
+        replay=0.3,
+        reason=0.4,
+        short=0.3,
+        turns_before=1,
+    ),
+    steps=360,
+    batch_size=16,
+    accumulation=2,
+    perceptual_every=0,
+    validate_every=120,
+    held_out=96,
+    activation_checkpointing=False,
+)
+"""Second stage of the shipped nano (docs/training.md). lambda_face is not the paper's: in a few
+hundred steps the text loss alone would steer so small a model."""
+
+VISION = replace(
+    LLAVA_7B,
+    recipe="vision",
+    base="",
+    output=Path("runs/vision"),
+    optimiser=OptimiserSettings(
+        learning_rate=1.5e-3, weight_decay=0.05, warmup_steps=100, schedule="cosine"
+    ),
+    weights=ObjectiveWeights(face=1.0, theta=0.1),
+    mixture=MixtureShares(composed=0.125),
+    balance="index.ethnicity",
+    steps=3000,
+    batch_size=64,
+    accumulation=1,
+    perceptual_every=4,
+    activation_checkpointing=False,
+)
+"""The tower of nano as a face autoencoder; half an hour on two cores."""
+
+DEBUG = replace(
+    NANO,
+    recipe="debug",
+    output=Path("runs/debug"),
+    weights=ObjectiveWeights(theta=1.0),
+    supervise_photos=False,
+    mixture=MixtureShares(),
+    steps=2,
+    batch_size=4,
+    accumulation=1,
+    head_hidden_sizes=(64,),
+    adapter=AdapterSettings(rank=4, alpha=8.0),
+    optimiser=OptimiserSettings(learning_rate=1e-3, warmup_steps=0, schedule="constant"),
+    perceptual_every=0,
+    precision="float32",
+    log_every=1,
+    save_every=2,
+    validate_every=2,
+    held_out=2,
+    sheet_every=2,
+    sheet_faces=2,
+    tensorboard=False,
+)
+
+PRESETS = {"debug": DEBUG, "vision": VISION, "nano": NANO, "llava-7b": LLAVA_7B}
+
+
+def find_preset(name: str) -> TrainConfig:
+    """A preset by its name.
+
+    Raises:
+        TrainConfigError: There is none of this name.
+    """
+    if name not in PRESETS:
+        [nearest] = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0)
+        raise TrainConfigError(
+            f"no preset {name!r}; did you mean {nearest!r}? Known: {sorted(PRESETS)}"
+        )
+    return PRESETS[name]
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _from_record(kind: Any, record: Mapping[str, Any]) -> Any:
+    known = {f.name: f.type for f in fields(kind)}
+    for name in record:
+        if name not in known:
+            raise TrainConfigError(
+                f"the record of this run has a field {name!r} that this version of facegpt does "
+                f"not know; train into a new folder: --output DIR"
+            )
+    return kind(**{name: _value(known[name], value) for name, value in record.items()})
+
+
+def _value(annotation: Any, value: Any) -> Any:
+    """A JSON value as the type of its field."""
+    if is_dataclass(annotation):
+        return _from_record(annotation, value)
+    if typing.get_origin(annotation) is tuple:
+        return tuple(_value(typing.get_args(annotation)[0], part) for part in value)
+    options = typing.get_args(annotation) or (annotation,)
+    return Path(value) if value is not None and Path in options else value

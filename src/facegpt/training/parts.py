@@ -1,0 +1,209 @@
+"""What each recipe trains: the model with its adapter, the judge, and the examples.
+
+Nothing is downloaded: a model that is not on this disk is an error that says what is missing. Knows
+how parts are put together, not how they are trained (`run.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from transformers import AutoModelForImageTextToText
+
+from facegpt.data.mixture import Example
+from facegpt.losses import LossWeights
+from facegpt.model.adapter import AdapterConfig, adapter_parameters, add_adapter, has_adapter
+from facegpt.model.base_llm import prepare_base_llm
+from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
+from facegpt.model.nano import build_nano, load_nano
+from facegpt.model.nano_weights import is_nano_folder
+from facegpt.model.processing_facegpt import FaceGPTProcessor
+from facegpt.model.vision_tower import FaceVisionAutoencoder
+from facegpt.morphable.framing import CROP_SIZE
+from facegpt.morphable.registry import load_morphable_model
+from facegpt.perception.identity import DlibIdentity
+from facegpt.rendering.renderer import Renderer
+from facegpt.training.config import TrainConfig, TrainConfigError
+from facegpt.training.debug import debug_examples, rendered_faces, tiny_backbone
+from facegpt.training.examples import Reshuffled, draw_examples
+from facegpt.training.objective import FaceObjective
+from facegpt.training.trainer import Examples
+
+DEBUG_RENDER_PX = 64
+DEBUG_EXAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run is made of."""
+
+    model: FaceGPTForConditionalGeneration
+    """With an adapter, which is what learns."""
+    processor: FaceGPTProcessor
+    objective: FaceObjective
+    examples: Examples
+    held_out: Sequence[Example]
+
+
+Loaded = tuple[FaceGPTForConditionalGeneration, FaceGPTProcessor]
+
+
+class BaseMissingError(FileNotFoundError):
+    """The model to start from is not on this disk."""
+
+
+def build_parts(config: TrainConfig, length: int) -> Parts:
+    """The parts of a run that draws `length` examples.
+
+    Raises:
+        TrainConfigError: The config names no data, or contradicts itself.
+        DatasetError: The data cannot be used.
+        BaseMissingError: The model to start from is not there.
+    """
+    is_debug = config.recipe == "debug"
+    objective = build_objective(config, DEBUG_RENDER_PX if is_debug else CROP_SIZE)
+    # Data first: what is wrong with it shows before a large model is loaded.
+    if is_debug:
+        examples, held_out = _debug_examples(config, objective, length)
+    else:
+        drawn = draw_examples(config, length)
+        examples, held_out = drawn.training, drawn.held_out
+    model, processor = load_model(config)
+    return Parts(model, processor, objective, examples, held_out)
+
+
+def load_model(config: TrainConfig) -> Loaded:
+    """The model of a recipe with its adapter, which is what learns, and its processor.
+
+    The adapter is new, but for a base that has one to go on with.
+
+    Raises:
+        TrainConfigError: The recipe trains no language model, or names no base.
+        BaseMissingError: The model to start from is not there.
+    """
+    if config.recipe not in MODELS:
+        raise TrainConfigError(
+            f"the recipe {config.recipe!r} trains no language model; those that do: "
+            f"{sorted(MODELS)}"
+        )
+    model, processor = MODELS[config.recipe](config)
+    wanted = AdapterConfig(**vars(config.adapter))
+    if not has_adapter(model):
+        add_adapter(model, wanted, torch.Generator().manual_seed(config.seed))
+    elif model.adapter_config != wanted:
+        raise TrainConfigError(
+            f"the adapter in {config.base} has {model.adapter_config}, the run asks for {wanted}; "
+            f"give the same --adapter.rank, --adapter.alpha and --adapter.dropout"
+        )
+    for weight in adapter_parameters(model).values():
+        # In bfloat16 small steps would be lost.
+        weight.data = weight.data.float()
+    if config.precision == "bfloat16":
+        trust_autocast(model)
+    return model, processor
+
+
+def trust_autocast(model: nn.Module) -> None:
+    """Let no LoRA layer turn its input into float32: autocast makes bfloat16 of it again, and the
+    way there and back costs a quarter of a step."""
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            layer.cast_input_dtype_enabled = False
+
+
+def build_objective(config: TrainConfig, size: int) -> FaceObjective:
+    """The judge of predicted faces, for pictures of `size` pixels."""
+    renderer = Renderer(load_morphable_model(config.morphable_model).restricted_to(), size)
+    terms = {k: v for k, v in config.weights.face_terms.items() if k != "theta"}
+    hears_identity = config.perceptual_every > 0 and config.weights.perceptual > 0
+    encoder = DlibIdentity() if hears_identity else None
+    return FaceObjective(renderer, encoder=encoder, weights=LossWeights(**terms))
+
+
+def _debug_examples(
+    config: TrainConfig, objective: FaceObjective, length: int
+) -> tuple[Examples, Sequence[Example]]:
+    generator = torch.Generator().manual_seed(config.seed)
+    count = DEBUG_EXAMPLES + config.held_out
+    examples = debug_examples(rendered_faces(objective.renderer, count, generator=generator))
+    pool = Reshuffled(examples[:DEBUG_EXAMPLES], length, config.seed)
+    return pool, examples[DEBUG_EXAMPLES:]
+
+
+def _debug(config: TrainConfig) -> Loaded:
+    backbone, backbone_processor = tiny_backbone(config.seed)
+    processor = FaceGPTProcessor(backbone_processor)
+    model = FaceGPTForConditionalGeneration.wrap(
+        backbone,
+        processor.face_token_id,
+        torch.Generator().manual_seed(config.seed),
+        head_hidden_sizes=list(config.head_hidden_sizes),
+        morphable_model=config.morphable_model,
+    )
+    return model, processor
+
+
+def _nano(config: TrainConfig) -> Loaded:
+    """Nano on a trained tower, or nano itself to go on with: its folder then keeps its adapter."""
+    tower = Path(config.base) if config.base else None
+    if tower is not None and is_nano_folder(tower):
+        return load_nano(tower, dtype=_dtype(config), merge_adapter=False)
+    if tower is None or not (tower / "config.json").is_file():
+        raise BaseMissingError(
+            f"nano starts from a trained vision tower, and there is none at "
+            f"{config.base or '(no --base given)'}; train one with: facegpt train vision, then "
+            "give its folder with --base, or give a folder of nano weights to go on with"
+        )
+    vision = FaceVisionAutoencoder.from_pretrained(tower, local_files_only=True).tower
+    return build_nano(
+        prepare_base_llm(),
+        vision=vision,
+        head_hidden_sizes=config.head_hidden_sizes,
+        dtype=_dtype(config),
+        generator=torch.Generator().manual_seed(config.seed),
+        morphable_model=config.morphable_model,
+    )
+
+
+def _pretrained(config: TrainConfig) -> Loaded:
+    if not config.base:
+        raise TrainConfigError("the recipe 'pretrained' needs a model to start from: --base NAME")
+    try:
+        processor = FaceGPTProcessor.from_pretrained(config.base, local_files_only=True)
+        backbone = AutoModelForImageTextToText.from_pretrained(
+            config.base, dtype=_dtype(config), local_files_only=True
+        )
+    except OSError as error:
+        raise BaseMissingError(
+            f"{config.base} is not on this disk, and facegpt downloads nothing by itself "
+            f"({_first_line(error)}). Get it with: hf download {config.base}, then run the same "
+            f"command again; or give the folder of another image-text-to-text model with --base"
+        ) from error
+    model = FaceGPTForConditionalGeneration.wrap(
+        backbone,
+        processor.face_token_id,
+        torch.Generator().manual_seed(config.seed),
+        head_hidden_sizes=list(config.head_hidden_sizes),
+        morphable_model=config.morphable_model,
+    )
+    return model, processor
+
+
+MODELS: dict[str, Callable[[TrainConfig], Loaded]] = {
+    "debug": _debug,
+    "nano": _nano,
+    "pretrained": _pretrained,
+}
+"""Recipe -> its model, frozen and without an adapter."""
+
+
+def _dtype(config: TrainConfig) -> torch.dtype:
+    """Of the weights that do not learn."""
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

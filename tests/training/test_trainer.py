@@ -1,0 +1,186 @@
+"""The loop: averages, groups of learning rates, and the guard against numbers that are none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from facegpt.data.mixture import Example
+from facegpt.training.checkpoints import checkpoints
+from facegpt.training.collate import Collator
+from facegpt.training.config import ObjectiveWeights, OptimiserSettings, TrainConfig
+from facegpt.training.objective import FaceObjective
+from facegpt.training.parts import Parts, build_parts
+from facegpt.training.terms import NonFiniteTermError
+from facegpt.training.trainer import FaceTrainer, weight_groups
+from runs import assert_same_weights, quick, weights
+
+
+def made(config: TrainConfig) -> tuple[FaceTrainer, Parts]:
+    """A trainer of the debug preset and its parts."""
+    parts = build_parts(config, config.steps * config.examples_per_step)
+    trainer = FaceTrainer(
+        config,
+        parts.model,
+        parts.examples,
+        Collator(parts.processor),
+        parts.objective,
+        callbacks=[],
+        cpu=True,
+    )
+    return trainer, parts
+
+
+def test_update_does_not_depend_on_how_examples_are_dealt(tmp_path: Path) -> None:
+    """One batch of six, two of three and six of one give the same gradient: L_txt is a mean over
+    all tokens, L_face over all faces, though answers differ in length and some have no face."""
+    learnt = []
+    for size in (6, 3, 1):
+        config = quick(tmp_path / str(size), steps=1, batch_size=size, accumulation=6 // size)
+        config = replace(config, adapter=replace(config.adapter, dropout=0.0))
+        trainer, _ = made(config)
+        trainer.train()
+        line = trainer.state.log_history[0]
+        learnt.append([line["loss"], line["grad_norm"], line["text"], line["face"]])
+    torch.testing.assert_close(learnt[1], learnt[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(learnt[2], learnt[0], rtol=1e-4, atol=1e-5)
+
+
+def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
+    chosen = ObjectiveWeights(text=0.5, face=0.2, theta=3.0)
+    trainer, _ = made(quick(tmp_path, steps=1, batch_size=6, weights=chosen))
+    trainer.train()
+    line = trainer.state.log_history[0]
+    face = sum(weight * line.get(name, 0.0) for name, weight in chosen.face_terms.items())
+    assert line["face"] == pytest.approx(face, rel=1e-5)
+    assert line["loss"] == pytest.approx(0.5 * line["text"] + 0.2 * line["face"], rel=1e-5)
+
+
+def test_perceptual_term_speaks_seldom_and_loud(tmp_path: Path, monkeypatch) -> None:
+    asked: list[bool] = []
+    judge = FaceObjective.__call__
+
+    def listen(self, theta, target, *, perceptual=False):
+        asked.append(perceptual)
+        terms = judge(self, theta, target, perceptual=False)
+        return terms | ({"perceptual": torch.ones(len(theta))} if perceptual else {})
+
+    monkeypatch.setattr(FaceObjective, "__call__", listen)
+    only_identity = ObjectiveWeights(face=1.0, pixel=0.0, landmark=0.0, regularisation=0.0)
+    trainer, _ = made(
+        quick(
+            tmp_path,
+            steps=4,
+            batch_size=6,
+            perceptual_every=2,
+            weights=only_identity,
+        )
+    )
+    trainer.train()
+    assert asked == [True, False, True, False]
+    lines = [line for line in trainer.state.log_history if "loss" in line]
+    assert [line["face"] for line in lines] == [0.5, 0.0, 0.5, 0.0]
+    assert [line.get("perceptual") for line in lines] == [1.0, None, 1.0, None]
+
+
+def test_every_weight_has_one_group_and_its_rate(tmp_path: Path) -> None:
+    optimiser = OptimiserSettings(
+        learning_rate=1e-3, head_learning_rate=2e-3, token_learning_rate=3e-3, warmup_steps=0
+    )
+    trainer, parts = made(quick(tmp_path, optimiser=optimiser))
+    groups = weight_groups(parts.model)
+    learning = {id(p) for p in parts.model.parameters() if p.requires_grad}
+    grouped = [id(w) for group in groups.values() for w in group.values()]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == learning
+    assert {name.split(".")[0] for name in groups["head"]} == {"head", "projector"}
+    rates = [group["lr"] for group in trainer.create_optimizer().param_groups]
+    assert rates == [1e-3, 2e-3, 3e-3]
+
+
+def test_warm_up_then_a_line_to_zero(tmp_path: Path) -> None:
+    optimiser = OptimiserSettings(learning_rate=1e-3, warmup_steps=2, schedule="linear")
+    trainer, _ = made(quick(tmp_path, steps=6, batch_size=1, optimiser=optimiser))
+    trainer.train()
+    rates = [line["learning_rate"] for line in trainer.state.log_history if "loss" in line]
+    assert rates == pytest.approx([0.0, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, term: str, call: int) -> None:
+    """From its `call`-th call on the objective gives NaN for the last face of one term."""
+    judge, calls = FaceObjective.__call__, []
+
+    def judge_badly(self, theta, target, *, perceptual=False):
+        terms = judge(self, theta, target, perceptual=perceptual)
+        calls.append(term)
+        if len(calls) >= call:
+            bad = torch.ones(len(theta))
+            bad[-1] = float("nan")
+            terms[term] = terms[term] * bad
+        return terms
+
+    monkeypatch.setattr(FaceObjective, "__call__", judge_badly)
+
+
+def test_guard_names_term_kind_and_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of six examples (image, text, image, situation, talk, replay) the last face is a situation's;
+    the third update is not taken."""
+    trainer, parts = made(quick(tmp_path, steps=4, batch_size=6, save_every=1))
+    poisoned(monkeypatch, "landmark", call=3)
+    with pytest.raises(NonFiniteTermError) as caught:
+        trainer.train()
+    assert (caught.value.term, caught.value.kind) == ("landmark", "situation")
+    assert caught.value.step == 3
+    saved = checkpoints(tmp_path)
+    assert saved[-1].name == "checkpoint-2"
+    assert str(saved[-1]) in str(caught.value)
+    now = {f"head.{k}": v.detach() for k, v in parts.model.face_head.named_parameters()}
+    then = {k: v for k, v in weights(saved[-1]).items() if k.startswith("head.")}
+    assert_same_weights(now, then)
+
+
+def test_guard_looks_at_text(tmp_path: Path) -> None:
+    trainer, parts = made(quick(tmp_path, steps=1, batch_size=6))
+    with torch.no_grad():
+        parts.model.get_decoder().norm.weight[0] = float("nan")
+    with pytest.raises(NonFiniteTermError, match="'text'"):
+        trainer.train()
+    assert not checkpoints(tmp_path)
+
+
+def test_guard_looks_at_theta_before_it_is_rendered(tmp_path: Path) -> None:
+    trainer, parts = made(quick(tmp_path, steps=1, batch_size=6))
+    with torch.no_grad():
+        parts.model.face_head.layers[0].bias[0] = float("inf")
+    with pytest.raises(NonFiniteTermError, match="'theta'"):
+        trainer.train()
+
+
+def test_guard_looks_at_the_gradient(tmp_path: Path) -> None:
+    trainer, parts = made(quick(tmp_path, steps=1, batch_size=6))
+    weight = parts.model.face_head.layers[0].weight
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(NonFiniteTermError, match=r"gradient of face_head\.layers\.0\.weight"):
+        trainer.train()
+    assert torch.equal(weight, before)
+    assert not checkpoints(tmp_path)
+
+
+def debug_words(parts: Parts) -> Example:
+    """The first example that asks for no face."""
+    return next(e for e in map(parts.examples.__getitem__, range(6)) if e.target is None)
+
+
+def test_words_alone_leave_the_head_alone(tmp_path: Path) -> None:
+    """An update without a single face trains; the head gets a gradient, and it is zero."""
+    trainer, parts = made(quick(tmp_path, steps=1, batch_size=6))
+    trainer.train_dataset = [debug_words(parts)]
+    before = {n: w.clone() for n, w in parts.model.face_head.named_parameters()}
+    trainer.train()
+    line = trainer.state.log_history[0]
+    assert line["loss"] == pytest.approx(line["text"])
+    assert "face" not in line
+    for name, weight in parts.model.face_head.named_parameters():
+        assert torch.equal(weight, before[name])
