@@ -2,45 +2,27 @@
 
     python benchmarks/fit_accuracy.py DATA [--split val] [--limit 0] [--sheet overlays.png]
 
-DATA is a folder of pictures with `index.csv` (columns name, split, score; optional face_px and
-ethnicity) and `landmarks.npz` (names; landmarks, 68 points in pixels). Errors are in pixels of the
-aligned 224 crop and, for colours in [0, 1], as mean RGB L2 distance over the skin pixels that the
-face covers (grey photos: the luminance in all three channels; the luminance difference itself is
-1/sqrt(3) of that).
+DATA is a folder as `photo_samples.py` reads it. Errors are in pixels of the aligned 224 crop and,
+for colours in [0, 1], as mean RGB L2 distance over the skin pixels that the face covers (grey
+photos: the luminance in all three channels; the luminance difference itself is 1/sqrt(3) of that).
 """
 
-import csv
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import tyro
+from photo_samples import Sample, read_samples, rows_by_group
 from PIL import Image
 
 from facegpt.fitting import FaceBatch, FitResult, FitSettings, fit_faces
 from facegpt.fitting.synthesis import identity_distance, measure_fit
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
-from facegpt.perception.alignment import AlignedFace, align
 from facegpt.perception.identity import DlibIdentity
-from facegpt.perception.images import load_image
 from facegpt.rendering.renderer import Renderer
-
-MIN_SCORE = 0.4
-MIN_FACE_PX = 120
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One aligned photo and the group it is counted in."""
-
-    face: AlignedFace
-    group: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -67,28 +49,6 @@ class Options:
     sheet: Path | None = None
     """Write photos and fits side by side."""
     fit: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
-
-
-def read_samples(options: Options) -> list[Sample]:
-    """Every usable photo of the split, aligned by its reference landmarks."""
-    stored = np.load(options.data / "landmarks.npz")
-    points = dict(zip(stored["names"].tolist(), stored["landmarks"], strict=True))
-    samples = []
-    with (options.data / "index.csv").open() as file:
-        for row in csv.DictReader(file):
-            too_hard = "face_px" in row and (
-                float(row["score"] or 0) <= MIN_SCORE or float(row["face_px"] or 0) < MIN_FACE_PX
-            )
-            if row["split"] != options.split or row["name"] not in points or too_hard:
-                continue
-            if row.get("dup_of"):
-                continue
-            group = row.get("ethnicity") or row.get("emotion") or "all"
-            photo = load_image(options.data / row["name"])
-            face = align(photo, points[row["name"]])
-            samples.append(Sample(face, group, row["name"]))
-    samples = samples[:: options.every]
-    return samples[: options.limit] if options.limit else samples
 
 
 def fit_all(options: Options, samples: list[Sample]) -> tuple[Measured, Measured, float]:
@@ -127,11 +87,9 @@ def _join(parts: list[FitResult]) -> FitResult:
 def print_table(title: str, samples: list[Sample], measured: Measured) -> None:
     """One row per group and one for all."""
     result = measured.fit
-    groups: dict[str, list[int]] = defaultdict(list)
-    for i, sample in enumerate(samples):
-        groups[sample.group].append(i)
+    groups = rows_by_group([sample.group for sample in samples])
     print(f"\n{title:<14} photos   68 points   inner 51   photometric   identity")
-    for name, rows in [*sorted(groups.items()), ("all", list(range(len(samples))))]:
+    for name, rows in groups.items():
         picked = torch.tensor(rows)
         print(
             f"{name:<14} {len(rows):6d} {result.landmark_px[picked].mean():8.2f} px"
@@ -157,7 +115,7 @@ def write_sheet(options: Options, samples: list[Sample], fit: FitResult, path: P
 def main() -> None:
     """Measure and print."""
     options = tyro.cli(Options, description=__doc__)
-    samples = read_samples(options)
+    samples = read_samples(options.data, options.split, every=options.every, limit=options.limit)
     fit, mean, seconds = fit_all(options, samples)
     print_table("mean face", samples, mean)
     print_table("fit", samples, fit)

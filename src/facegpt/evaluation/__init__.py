@@ -1,0 +1,1 @@
+"""How good faces and words are: pure measures that benchmarks put together."""
