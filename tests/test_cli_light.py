@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "numba", "scipy", "PIL", "dlib", "safetensors", "skimage")
+HEAVY = ("torch", "transformers", "numba", "scipy", "PIL", "dlib", "safetensors", "skimage")
 
 PROBE = f"""
 import sys
@@ -34,7 +34,17 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("fit", "--help"), ("render", "--help")]
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("fit", "--help"),
+        ("render", "--help"),
+        ("imagine", "--help"),
+        ("chat", "--help"),
+        ("data", "build", "--help"),
+        ("train", "nano", "--help"),
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     result = call(*arguments)

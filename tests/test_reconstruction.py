@@ -21,6 +21,7 @@ from facegpt.reconstruction import (
 from facegpt.record_checks import FaceRecordError
 
 RECORD = made_up_face().to_record()
+IMAGINED = RECORD | {"errors": {}, "source": {"kind": "text", "text": "an old man", "seed": 3}}
 
 
 def changed(path: list[str | int], value: object) -> Any:
@@ -121,6 +122,42 @@ def test_missing_fields_are_named(field: str) -> None:
 
 def test_unknown_fields_are_passed_over() -> None:
     assert FaceReconstruction.from_record(RECORD | {"note": 1}).to_record() == RECORD
+
+
+def test_an_imagined_face_says_what_it_was_made_from() -> None:
+    face = FaceReconstruction.from_record(IMAGINED)
+    assert face.is_imagined
+    assert face.source["text"] == "an old man"
+    assert face.errors == {}
+    assert face.to_record() == IMAGINED
+
+
+def test_a_record_without_a_source_is_that_of_a_photo() -> None:
+    assert "source" not in RECORD
+    assert not FaceReconstruction.from_record(RECORD).is_imagined
+    said = FaceReconstruction.from_record(RECORD | {"source": {"kind": "photo"}})
+    assert said.to_record() == RECORD
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"source": "text"}, "source"),
+        ({"source": {}}, "source.kind"),
+        ({"source": {"kind": "dream"}}, "source.kind"),
+        ({"source": {"kind": "text"}}, "source.text"),
+        ({"source": {"kind": "text", "text": " "}}, "source.text"),
+        ({"source": {"kind": "text", "text": 3}}, "source.text"),
+        ({"source": {"kind": "text", "text": "x" * 2001}}, "source.text"),
+        ({"source": {"kind": "text", "text": "x", "words": [[[[[[[1]]]]]]]}}, None),
+        ({"source": {"kind": "photo"}}, "errors.photometric"),
+        ({"errors": RECORD["errors"]}, "errors"),
+    ],
+)
+def test_damage_of_an_imagined_face_is_named(change: dict[str, Any], named: str | None) -> None:
+    with pytest.raises(FaceRecordError) as caught:
+        FaceReconstruction.from_record(IMAGINED | change)
+    assert named is None or caught.value.path == named
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from facegpt.morphable.registry import load_morphable_model as load_morphable_model
     from facegpt.morphable.semantics import measure as measure
     from facegpt.perception.images import load_image as load_image
+    from facegpt.pipeline import ChatAnswer as ChatAnswer
+    from facegpt.pipeline import FaceGPT as FaceGPT
+    from facegpt.pipeline import ImaginedFace as ImaginedFace
     from facegpt.reconstruction import FaceReconstruction as FaceReconstruction
     from facegpt.rendering.renderer import Renderer as Renderer
     from facegpt.rendering.renderer import Rendering as Rendering
@@ -23,8 +26,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AnalysisBySynthesis": "facegpt.fitting",
+    "ChatAnswer": "facegpt.pipeline",
+    "FaceGPT": "facegpt.pipeline",
     "FaceParameters": "facegpt.morphable.parameters",
     "FaceReconstruction": "facegpt.reconstruction",
+    "ImaginedFace": "facegpt.pipeline",
     "MorphableModel": "facegpt.morphable.model",
     "Renderer": "facegpt.rendering.renderer",
     "Rendering": "facegpt.rendering.renderer",

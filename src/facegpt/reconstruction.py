@@ -1,4 +1,4 @@
-"""What every method returns for one face of a photo, and its exact JSON form (`facegpt.face/1`).
+"""What every method returns for one face, and its exact JSON form (`facegpt.face/1`).
 
 Records are read from anywhere, so `from_record` trusts nothing. This module knows no renderer and
 no detector; what the blocks of theta mean is the business of `morphable` and `geometry`.
@@ -15,6 +15,9 @@ The JSON object has these fields (unknown ones are passed over):
 - `camera`: `opencv`, `opengl`, `blender`, each an object of numbers, lists and matrices.
 - `errors`: `photometric` (mean RGB distance), `landmark_px` (of the 224 crop), `landmark_nme`.
 - `licences`: list of names, or of objects of strings, that shaped the result.
+- `source` (may be missing: a photo): `{"kind": "text", "text": ...}` for a face that was imagined,
+  with `words`, `sample` and `seed` where there are some. There is no photo then: the image is the
+  224 crop itself, landmarks and box are those of the mesh, and `errors` is empty.
 """
 
 import json
@@ -52,11 +55,13 @@ MAX_RECORD_BYTES = 1 << 20
 _MAX_NAMES = 300
 _LARGEST_COEFFICIENT = 1e4
 _LARGEST_IMAGE_SIDE = 1_000_000
+_SOURCES = ("photo", "text")
 
 
 @dataclass(frozen=True)
 class FaceReconstruction:
-    """One face of a photo: theta, what it means, where it lies, how well it fits, what it cost."""
+    """One face of a photo or of a text: theta, what it means, where it lies, how well it fits, what
+    shaped it."""
 
     method: str
     morphable_model: str
@@ -66,7 +71,8 @@ class FaceReconstruction:
     """Blendshape name -> weight in [0, 1]."""
     semantics: Mapping[str, Any]
     landmarks68_px: Float[Tensor, "68 2"]
-    """The detected iBUG points in pixels of the original image (after EXIF rotation)."""
+    """The detected iBUG points in pixels of the original image (after EXIF rotation); without a
+    photo those of the mesh in the 224 crop."""
     box_px: Float[Tensor, "4"]
     """x0, y0, x1, y1 in pixels of the original image."""
     image_size: tuple[int, int]
@@ -76,9 +82,17 @@ class FaceReconstruction:
     camera: Mapping[str, Any]
     """`opencv`, `opengl` and `blender` cameras that put the mesh back on the original image."""
     errors: Mapping[str, float]
-    """`photometric`, `landmark_px` and `landmark_nme`."""
+    """`photometric`, `landmark_px` and `landmark_nme`; empty without a photo to compare with."""
     licences: Sequence[Any] = field(default=())
     """The ledger of `facegpt.assets`: what shaped this result, under which licence."""
+    source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "photo"})
+    """`kind` is photo or text; an imagined face also has `text`, and perhaps `words` that the model
+    said before, `sample` and `seed`."""
+
+    @property
+    def is_imagined(self) -> bool:
+        """Made from a text: there is no photo."""
+        return self.source["kind"] == "text"
 
     def to_record(self) -> dict[str, Any]:
         """The JSON object of this face; reading it back gives equal numbers.
@@ -101,6 +115,8 @@ class FaceReconstruction:
             "errors": {k: _rounded(v, 6) for k, v in self.errors.items()},
             "licences": _jsonable(list(self.licences)),
         }
+        if self.source["kind"] != "photo":
+            record["source"] = _jsonable(self.source)
         FaceReconstruction.from_record(record)
         return record
 
@@ -114,7 +130,7 @@ class FaceReconstruction:
         schema = member(record, "schema", "")
         if schema != SCHEMA:
             raise FaceRecordError("schema", f"expected {SCHEMA!r}, got {str(schema)[:60]!r}")
-        errors = child(record, "errors")
+        source = _source(record)
         return FaceReconstruction(
             method=name_of(member(record, "method", ""), "method"),
             morphable_model=name_of(member(record, "morphable_model", ""), "morphable_model"),
@@ -126,8 +142,9 @@ class FaceReconstruction:
             image_size=_image_size(record),
             crop_from_image=_similarity(matrix(record, "crop_from_image", 3, 3)),
             camera=plain(child(record, "camera"), "camera"),
-            errors={k: number(member(errors, k, "errors."), f"errors.{k}") for k in ERROR_NAMES},
+            errors=_errors(child(record, "errors"), source),
             licences=_licences(member(record, "licences", "")),
+            source=source,
         )
 
 
@@ -217,6 +234,28 @@ def _similarity(rows: list[list[float]]) -> Float[Tensor, "3 3"]:
     if rows[2] != [0.0, 0.0, 1.0] or not 1e-12 < area < 1e12:
         raise FaceRecordError("crop_from_image", "not an affine map that keeps orientation")
     return transform
+
+
+def _source(record: object) -> dict[str, Any]:
+    if isinstance(record, dict) and "source" not in record:
+        return {"kind": "photo"}
+    source = plain(child(record, "source"), "source")
+    kind = member(source, "kind", "source.")
+    if kind not in _SOURCES:
+        raise FaceRecordError("source.kind", f"expected one of {_SOURCES}, got {str(kind)[:60]!r}")
+    if kind == "text":
+        text = member(source, "text", "source.")
+        if not isinstance(text, str) or not text.strip():
+            raise FaceRecordError("source.text", "expected the text that the face was made from")
+    return source
+
+
+def _errors(errors: Mapping[str, object], source: Mapping[str, Any]) -> dict[str, float]:
+    if source["kind"] == "text":
+        if errors:
+            raise FaceRecordError("errors", "a face made from a text has no photo to differ from")
+        return {}
+    return {k: number(member(errors, k, "errors."), f"errors.{k}") for k in ERROR_NAMES}
 
 
 def _licences(value: object) -> list[Any]:

@@ -103,6 +103,16 @@ class FitResult:
     landmark_inner_px: Float[Tensor, "batch"]
     """The same without the jaw: the 51 inner points."""
 
+    def __getitem__(self, index: int) -> "FitResult":
+        """One face, as a batch of one."""
+        one = slice(index, index + 1)
+        return FitResult(
+            self.parameters[one],
+            self.photometric[one],
+            self.landmark_px[one],
+            self.landmark_inner_px[one],
+        )
+
 
 def fit_faces(
     renderer: Renderer,

@@ -1,4 +1,5 @@
-"""The folder of one reconstructed face: head.glb, head.obj, head.ply, overlay.png, face.json.
+"""The folder of one face: head.glb, head.obj, head.ply, face.json, and a picture: overlay.png for
+the face of a photo, portrait.png for one that was imagined.
 
 A folder is written beside its place and moved there when everything is in it; face.json comes last,
 so it is the sign of a finished face. This module knows how results look on disk, not how they come
@@ -32,19 +33,25 @@ from facegpt.perception.images import Photo
 from facegpt.perception.resampling import resample
 from facegpt.reconstruction import SCHEMA, FaceReconstruction, write_record
 from facegpt.rendering.photo_view import image_scaling, photo_from_crop, photo_view
-from facegpt.rendering.pictures import contact_sheet, overlay
-from facegpt.rendering.texture import bake_texture, sample_texture, vertex_of_uv
+from facegpt.rendering.pictures import contact_sheet, overlay, portrait, render_head
+from facegpt.rendering.texture import bake_texture, model_texture, sample_texture, vertex_of_uv
 
 FORMATS = ("glb", "obj", "ply", "overlay", "json")
+"""Of the face of a photo."""
+
+IMAGINED_FORMATS = ("glb", "obj", "ply", "portrait", "json")
+"""Of a face without a photo."""
 
 _FILES = {
     "glb": ("head.glb",),
     "obj": ("head.obj", "head.mtl", "head.png"),
     "ply": ("head.ply",),
     "overlay": ("overlay.png",),
+    "portrait": ("portrait.png",),
     "json": ("face.json",),
 }
 _SHEET_TILE_PX = 448
+_PORTRAIT_PX = 512
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,12 @@ class _Head:
 
     face: FaceReconstruction
     model: MorphableModel
-    photo: Photo
+    photo: Photo | None
 
     @cached_property
     def texture(self) -> UInt8[np.ndarray, "height width 3"]:
+        if self.photo is None:
+            return model_texture(self.model, self.face.parameters)
         view = photo_view(self.photo, self.face)
         return bake_texture(self.model, self.face.parameters, view)
 
@@ -68,27 +77,24 @@ class _Head:
 def save_reconstruction(
     face: FaceReconstruction,
     model: MorphableModel,
-    photo: Photo,
+    photo: Photo | None,
     directory: Path,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] | None = None,
 ) -> list[Path]:
     """Write the files of one face; files of an earlier run are replaced.
 
     Args:
         model: The whole head, the model that `face` was fitted with.
-        photo: The photo that the face was found in.
-        formats: Which files, out of `FORMATS`.
+        photo: The photo that the face was found in; None for an imagined face.
+        formats: Which files; by default `FORMATS`, or `IMAGINED_FORMATS` without a photo.
 
     Returns:
         The files.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: There is no such format, or it needs a photo.
     """
-    for name in formats:
-        if name not in _FILES:
-            [nearest] = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0)
-            raise ValueError(f"no format {name!r}; did you mean {nearest!r}? Known: {FORMATS}")
+    formats = _checked_formats(formats, photo)
     head = _Head(face, model, photo)
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
@@ -99,6 +105,17 @@ def save_reconstruction(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return [directory / file for name in formats for file in _FILES[name]]
+
+
+def _checked_formats(formats: Sequence[str] | None, photo: Photo | None) -> Sequence[str]:
+    usual = IMAGINED_FORMATS if photo is None else FORMATS
+    for name in formats or ():
+        if name not in _FILES:
+            [nearest] = difflib.get_close_matches(name, usual, n=1, cutoff=0)
+            raise ValueError(f"no format {name!r}; did you mean {nearest!r}? Known: {usual}")
+        if name == "overlay" and photo is None:
+            raise ValueError("an imagined face has no photo to lie on; use the format portrait")
+    return usual if formats is None else formats
 
 
 def is_complete(directory: Path, formats: Sequence[str] = FORMATS) -> bool:
@@ -214,10 +231,22 @@ def _write_ply(head: _Head, directory: Path) -> None:
 
 def _write_overlay(head: _Head, directory: Path) -> None:
     picture = io.BytesIO()
+    assert head.photo is not None
     pixels = _overlay(head.face, head.model, head.photo)
     # Stronger compression takes seconds on a large photo and saves little.
     Image.fromarray(pixels).save(picture, "PNG", compress_level=3)
     write_atomically(directory / "overlay.png", picture.getvalue())
+
+
+def _write_portrait(head: _Head, directory: Path) -> None:
+    """The whole head in its own pose, expression and light."""
+    theta = head.face.parameters
+    pitch, yaw, roll = theta.camera[0, :3].tolist()
+    framed = portrait(head.model, theta, yaw=yaw, pitch=pitch, roll=roll)
+    picture = io.BytesIO()
+    pixels = render_head(head.model, framed, texture=head.texture, size=_PORTRAIT_PX)
+    Image.fromarray(pixels).save(picture, "PNG")
+    write_atomically(directory / "portrait.png", picture.getvalue())
 
 
 def _write_json(head: _Head, directory: Path) -> None:
@@ -229,6 +258,7 @@ _WRITERS = {
     "obj": _write_obj,
     "ply": _write_ply,
     "overlay": _write_overlay,
+    "portrait": _write_portrait,
     "json": _write_json,
 }
 

@@ -1,0 +1,54 @@
+"""The `facegpt` command: parse, call, print.
+
+Heavy imports sit inside the commands, so that `--help` answers at once and loads no torch. Exit
+codes: 0 done; 1 something failed, the rest was finished; 2 no face, or a call that cannot be
+understood; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from facegpt.cli.assets import assets_app, doctor
+from facegpt.cli.data import data_app
+from facegpt.cli.photos import describe, fit, reconstruct
+from facegpt.cli.pictures import render
+from facegpt.cli.text import chat, imagine
+from facegpt.cli.training import check_preset, train_app
+
+app = tyro.extras.SubcommandApp()
+for _command in (reconstruct, imagine, chat, describe, fit, render):
+    app.command(_command)
+app.command(data_app, name="data", help="Data sets of faces to train on.")
+app.command(train_app, name="train", help="Train a FaceGPT, and examine a training.")
+app.command(doctor)
+app.command(assets_app, name="assets", help="Files that facegpt may use but not ship.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    # Idle OpenMP threads of torch spin by default: on shared cores that costs a factor of five.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        from facegpt import __version__
+
+        print(f"facegpt {__version__}")
+        return
+    try:
+        check_preset(given)
+        code = app.cli(
+            prog="facegpt",
+            description="Talk about 3D human faces and make them.",
+            args=given,
+        )
+    except (ValueError, OSError) as error:
+        print(f"facegpt: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("\nfacegpt: interrupted; what was finished is kept", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,161 @@
+"""`facegpt data`: build a data set from a folder of photos, and look into one."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from facegpt.data.build import BuildProgress
+    from facegpt.data.describe import Describer
+    from facegpt.morphable.model import MorphableModel
+
+data_app = tyro.extras.SubcommandApp()
+
+
+@data_app.command
+def build(
+    images: Path,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    describer: tuple[str, ...] = ("measured",),
+    reconstructor: str = "fit",
+    faces: Literal["largest", "every"] = "largest",
+    index: Path | None = None,
+    split: str | None = None,
+    landmarks: Path | None = None,
+    shard_photos: int = 256,
+    limit: int | None = None,
+    seed: int = 0,
+    server: str = "http://127.0.0.1:8000/v1",
+    answers: Path = Path("answers.jsonl"),
+) -> int:
+    """Build a data set: faces found and aligned, theta, words, Parquet shards.
+
+    A build that was stopped goes on when the command is repeated. Photos that cannot be used are
+    reported in OUTPUT/problems.jsonl and passed over.
+
+    Args:
+        images: Folder of photos; the folders below it are searched, too.
+        output: Folder of the data set.
+        describer: Who gives words to the faces, one or more: measured (from theta), file=JSONL
+            (written descriptions; several as file=A,B), openai=MODEL (a vision-language model
+            behind --server), or none.
+        reconstructor: Where theta comes from: fit, vision=FOLDER (a tower of facegpt train vision)
+            or none.
+        faces: Which faces of a photo to take.
+        index: CSV with a column `name` that chooses photos; its other columns become labels.
+        split: Only photos whose column `split` in the index says this.
+        landmarks: npz with `names` and `landmarks` (68 points in pixels); no detector is asked.
+        shard_photos: Photos per Parquet file, and per step that a stopped build may lose.
+        limit: At most this many photos, the first by name.
+        seed: Of what a describer decides at random.
+        server: Where an OpenAI-compatible server listens, for openai=MODEL.
+        answers: JSONL that keeps the answers of the server: what is there is not asked again.
+    """
+    from tqdm import tqdm
+
+    from facegpt.data.build import BuildSettings, build_dataset
+    from facegpt.data.theta import find_estimator
+    from facegpt.morphable.registry import load_morphable_model
+
+    settings = BuildSettings(
+        images, output, index, split, landmarks, faces, shard_photos, limit, seed
+    )
+    model = load_morphable_model()
+    words = _describer(describer, model, seed, (server, answers))
+    estimator = find_estimator(reconstructor, model)
+    with tqdm(unit="photo", file=sys.stderr, disable=None) as bar:
+        report = build_dataset(
+            settings, describer=words, estimator=estimator, progress=_shown_in(bar)
+        )
+    print(f"{report.output}: {report.faces} faces of {report.photos} photos")
+    if report.undescribed:
+        print(f"{report.undescribed} faces stayed without words", file=sys.stderr)
+    if report.problems:
+        print(f"{report.problems} problems, in {output / 'problems.jsonl'}", file=sys.stderr)
+    return 0 if report.faces else 2
+
+
+@data_app.command
+def inspect(
+    folder: tyro.conf.Positional[Path],
+    samples: int = 8,
+    seed: int = 0,
+    sheet: Path | None = None,
+) -> int:
+    """Say what is in a data set, show some of its faces in words and, if asked, as a picture.
+
+    Args:
+        folder: What `facegpt data build` wrote, finished or not.
+        samples: Faces to show, chosen at random.
+        seed: Of that choice.
+        sheet: PNG to write: crops with points and masks.
+    """
+    from facegpt.data.inspection import inspect_dataset
+
+    found = inspect_dataset(folder, samples=samples, seed=seed, sheet=sheet)
+    print(found.text)
+    if found.sheet:
+        print(f"\npicture: {found.sheet}")
+    return 0
+
+
+def _shown_in(bar: object) -> Callable[["BuildProgress"], None]:
+    from tqdm import tqdm
+
+    assert isinstance(bar, tqdm)
+
+    def show(reached: "BuildProgress") -> None:
+        bar.total = reached.photos
+        bar.set_postfix(faces=reached.faces, problems=reached.problems, refresh=False)
+        bar.update(reached.photos_done - bar.n)
+
+    return show
+
+
+def _describer(
+    names: Sequence[str], model: "MorphableModel", seed: int, server: tuple[str, Path]
+) -> "Describer | None":
+    """One describer out of the words on the command line."""
+    from facegpt.data.combined import CombinedDescriber
+
+    if not names or tuple(names) == ("none",):
+        return None
+    describers = [_one_describer(name, model, seed, server) for name in names]
+    return describers[0] if len(describers) == 1 else CombinedDescriber(describers)
+
+
+def _one_describer(
+    name: str, model: "MorphableModel", seed: int, server: tuple[str, Path]
+) -> "Describer":
+    kind, _, argument = name.partition("=")
+    if kind == "measured" and not argument:
+        from facegpt.data.wording import MeasuredDescriber
+
+        return MeasuredDescriber(model, seed=seed)
+    if kind == "file" and argument:
+        from facegpt.data.describe import FileDescriber
+
+        return FileDescriber([Path(path) for path in argument.split(",")])
+    if kind == "openai" and argument:
+        return _openai_describer(argument, seed, server)
+    raise ValueError(f"--describer takes measured, file=JSONL, openai=MODEL or none, got {name!r}")
+
+
+def _openai_describer(model: str, seed: int, server: tuple[str, Path]) -> "Describer":
+    import torch
+
+    from facegpt.data.openai_describer import (
+        DescriberUnavailableError,
+        OpenAIDescriber,
+        OpenAISettings,
+    )
+
+    settings = OpenAISettings(model, base_url=server[0])
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        return OpenAIDescriber(settings, cache=server[1], generator=generator)
+    except DescriberUnavailableError as error:
+        raise ValueError(str(error)) from error

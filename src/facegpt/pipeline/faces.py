@@ -1,0 +1,129 @@
+"""The faces that FaceGPT makes in answers: of a text alone, or of a photo in a conversation.
+
+Both know the morphable model that gives them their mesh, and save themselves. Knows no language
+model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facegpt.assets import licence_ledger
+from facegpt.geometry.camera import camera_matrices, project_orthographic
+from facegpt.morphable.blendshapes import arkit_weights
+from facegpt.morphable.framing import CROP_SIZE
+from facegpt.morphable.model import MorphableModel
+from facegpt.morphable.parameters import FaceParameters
+from facegpt.morphable.semantics import describe_record
+from facegpt.perception.images import Photo
+from facegpt.reconstruction import FaceReconstruction
+from facegpt.rendering.results import save_reconstruction
+
+
+@dataclass(frozen=True, eq=False)
+class ImaginedFace:
+    """A face that was made from words."""
+
+    reconstruction: FaceReconstruction
+    """Its record; there is no photo, so landmarks and camera are those of the 224 crop."""
+    model: MorphableModel
+
+    @property
+    def text(self) -> str:
+        """What it was made from."""
+        return self.reconstruction.source["text"]
+
+    @property
+    def words(self) -> str:
+        """What the model said about the face before it made it; empty if nothing."""
+        return self.reconstruction.source.get("words", "")
+
+    @property
+    def theta(self) -> FaceParameters:
+        """A batch of one."""
+        return self.reconstruction.parameters
+
+    @property
+    def arkit(self) -> Mapping[str, float]:
+        """Blendshape name -> weight in [0, 1]."""
+        return self.reconstruction.arkit
+
+    @property
+    def semantics(self) -> Mapping[str, Any]:
+        """Named measurements."""
+        return self.reconstruction.semantics
+
+    def to_record(self) -> dict[str, Any]:
+        """The JSON object, schema `facegpt.face/1`."""
+        return self.reconstruction.to_record()
+
+    def save(self, directory: Path, formats: Sequence[str] | None = None) -> list[Path]:
+        """Write head.glb, head.obj, head.ply, portrait.png and face.json, or some of them."""
+        return save_reconstruction(self.reconstruction, self.model, None, directory, formats)
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoFace:
+    """A face that was made from a photo in a conversation."""
+
+    reconstruction: FaceReconstruction
+    model: MorphableModel
+    photo: Photo
+
+    @property
+    def theta(self) -> FaceParameters:
+        """A batch of one."""
+        return self.reconstruction.parameters
+
+    def to_record(self) -> dict[str, Any]:
+        """The JSON object, schema `facegpt.face/1`."""
+        return self.reconstruction.to_record()
+
+    def save(self, directory: Path, formats: Sequence[str] | None = None) -> list[Path]:
+        """Write head.glb, head.obj, head.ply, overlay.png and face.json, or some of them."""
+        return save_reconstruction(self.reconstruction, self.model, self.photo, directory, formats)
+
+
+AnsweredFace = ImaginedFace | PhotoFace
+
+
+def imagined_face(
+    theta: FaceParameters,
+    model: MorphableModel,
+    source: Mapping[str, Any],
+    *,
+    method: str,
+    licences: Sequence[str],
+) -> ImaginedFace:
+    """The result for one theta that a text gave.
+
+    Args:
+        theta: A batch of one.
+        source: `text`, and what else the record shall keep of where the face comes from.
+        licences: Names of the assets that shaped theta, beside those of the model.
+    """
+    with torch.no_grad():
+        points_mm = model.vertices_mm(theta.shape, theta.expression)[:, model.landmarks68]
+        projected = project_orthographic(points_mm, theta.camera, CROP_SIZE, model.pixels_per_mm)
+    landmarks68_px = projected[0, :, :2]
+    corners = [landmarks68_px.min(dim=0).values, landmarks68_px.max(dim=0).values]
+    size, crop_from_image = (CROP_SIZE, CROP_SIZE), torch.eye(3, dtype=torch.float64)
+    record = FaceReconstruction(
+        method=method,
+        morphable_model=model.name,
+        parameters=theta,
+        arkit=arkit_weights(model, theta.expression),
+        semantics=describe_record(theta, model),
+        landmarks68_px=landmarks68_px,
+        box_px=torch.cat(corners),
+        image_size=size,
+        crop_from_image=crop_from_image,
+        camera=camera_matrices(theta.camera[0], model.pixels_per_mm, crop_from_image, size),
+        errors={},
+        licences=licence_ledger(dict.fromkeys((*model.licences, *licences))),
+        source={"kind": "text", **source},
+    )
+    return ImaginedFace(record, model)

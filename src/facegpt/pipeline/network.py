@@ -1,0 +1,249 @@
+"""The language model with its face head behind one lock: theta of texts, and answers in words.
+
+Two roads lead to theta. One prefill reads conversations whose answer already holds `<FACE>`; free
+generation lets the model decide what to say and whether to make a face. Knows tokens and theta, not
+wordings, photos or files of results.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import LogitsProcessorList, StoppingCriteriaList
+
+from facegpt.model.base_llm import Progress
+from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
+from facegpt.model.nano import NANO_WEIGHTS, load_nano
+from facegpt.model.processing_facegpt import FaceGPTProcessor, Message
+from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
+from facegpt.pipeline.decoding import (
+    ForbidTokens,
+    GumbelNoise,
+    StopAtLoop,
+    StopAtToken,
+    TokenListener,
+)
+from facegpt.pipeline.errors import RequestError, WeightsError
+
+BOUND = 4.0
+"""No coefficient of shape, expression or albedo leaves [-BOUND, BOUND] standard deviations."""
+
+_ROWS_AT_ONCE = 16
+"""Conversations in one batch: more is no faster on a CPU and costs memory."""
+_NANO_RECORD, _CONFIG = "nano.json", "config.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Conversation:
+    """Messages with the aligned crops that they show, in order of appearance."""
+
+    messages: Sequence[Message]
+    images: Sequence[Float[Tensor, "3 height width"]] = ()
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """How an answer is generated."""
+
+    max_new_tokens: int = 200
+    temperature: float = 0.0
+    """0 takes the likeliest token every time."""
+    seed: int = 0
+    """Of the choices above temperature 0."""
+    may_make_faces: bool = True
+    stop_at_face: bool = False
+    forbidden_start: tuple[int, ...] = ()
+    """Tokens that may not come first."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise RequestError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if not 0 <= self.temperature <= 10:
+            raise RequestError(f"temperature must be between 0 and 10, got {self.temperature}")
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """An answer."""
+
+    tokens: Int[Tensor, "token"]
+    """Without what closes the turn."""
+    text: str
+    """`<FACE>` stands where a face was made."""
+    faces: FaceParameters
+    """Of every `<FACE>`, in order."""
+    is_finished: bool = True
+    """The model closed the turn itself; otherwise the answer was cut off."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A FaceGPT model ready to be asked from any thread; one question is answered at a time."""
+
+    model: FaceGPTForConditionalGeneration
+    processor: FaceGPTProcessor
+    _lock: Any = field(default_factory=threading.RLock, repr=False)
+
+    def __post_init__(self) -> None:
+        size = self.model.config.theta_size
+        if size != PARAMETER_COUNT:
+            raise WeightsError(
+                f"these weights predict {size} numbers, but a face has {PARAMETER_COUNT}; they "
+                "were made for another morphable model: name other weights"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | None,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        progress: Progress | None = None,
+    ) -> "Network":
+        """The network of a folder: weights of nano, or a merged model that `save_pretrained` wrote.
+
+        Raises:
+            NanoWeightsError: There are no weights, they are damaged or of another base model.
+            AssetMissingError: The base language model is not installed.
+        """
+        whole = folder is not None and (folder / _CONFIG).is_file()
+        if folder is None or not whole or (folder / _NANO_RECORD).is_file():
+            return cls(*load_nano(folder, device=device, dtype=dtype, progress=progress))
+        model = FaceGPTForConditionalGeneration.from_pretrained(
+            folder, dtype=dtype, local_files_only=True
+        )
+        nn.Module.to(model, device)
+        processor = FaceGPTProcessor.from_pretrained(folder, local_files_only=True)
+        return cls(model.eval(), processor)
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of question and answer together that the model can read."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def plain(self, text: str) -> str:
+        """A text in which nothing counts as a token of the chat: `<FACE>` becomes (FACE)."""
+        for token in self.processor.tokenizer.get_added_vocab():
+            if token in text and not token.isspace():
+                text = text.replace(token, f"({token.strip('<|>')})")
+        return text
+
+    def faces_of(self, conversations: Sequence[Conversation]) -> FaceParameters:
+        """One-prefill mode: the last `<FACE>` of every conversation as a face, in one batch.
+
+        Raises:
+            RequestError: A conversation is too long, or holds no `<FACE>`.
+        """
+        parts = [
+            self._prefill(conversations[first : first + _ROWS_AT_ONCE])
+            for first in range(0, len(conversations), _ROWS_AT_ONCE)
+        ]
+        return FaceParameters.cat([FaceParameters.zeros(0), *parts])
+
+    def answer(
+        self,
+        conversations: Sequence[Conversation],
+        speaking: Speaking,
+        listen: Callable[[int], None] | None = None,
+    ) -> list[Spoken]:
+        """Free generation: what the model says to each conversation, which end with the user.
+
+        Args:
+            listen: Hears every token of the answer as it comes; for one conversation only.
+
+        Raises:
+            RequestError: A conversation is too long.
+        """
+        batch = self._batch(conversations, speaking.max_new_tokens)
+        start = batch["input_ids"].shape[1]
+        with self._lock:
+            made = self.model.generate_with_faces(
+                **batch,
+                max_new_tokens=speaking.max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                pad_token_id=self.processor.tokenizer.pad_token_id,
+                logits_processor=self._logits_processors(speaking, start),
+                stopping_criteria=self._stopping(speaking, start),
+                streamer=TokenListener(listen) if listen else None,
+            )
+        return [
+            self._spoken(answer, theta)
+            for answer, theta in zip(made.answers, made.theta, strict=True)
+        ]
+
+    def _prefill(self, conversations: Sequence[Conversation]) -> FaceParameters:
+        batch = self._batch(conversations, 0)
+        with self._lock:
+            output = self.model.predict_faces(**batch)
+        assert output.theta is not None
+        assert output.face_index is not None
+        last = {int(row): i for i, row in enumerate(output.face_index[:, 0])}
+        if len(last) != len(conversations):
+            raise RequestError(
+                f"{len(conversations) - len(last)} conversations hold no "
+                f"{self.processor.face_token}; end each with an answer that does"
+            )
+        return bounded(output.theta[[last[row] for row in range(len(conversations))]])
+
+    def _batch(self, conversations: Sequence[Conversation], room: int) -> dict[str, Any]:
+        batch = self.processor.batch(
+            [c.messages for c in conversations], [list(c.images) for c in conversations]
+        )
+        length = batch["input_ids"].shape[1]
+        if length + room > self.context_tokens:
+            answer = f" and the answer up to {room}" if room else ""
+            raise RequestError(
+                f"this is too long: the conversation has {length} tokens{answer}, and the model "
+                f"reads {self.context_tokens} at most; shorten the text or begin a new conversation"
+            )
+        weight = next(self.model.parameters())
+        return dict(batch.to(weight.device, self.model.dtype))
+
+    def _logits_processors(self, speaking: Speaking, start: int) -> LogitsProcessorList:
+        rules: list[Any] = []
+        if not speaking.may_make_faces:
+            rules.append(ForbidTokens([self.processor.face_token_id]))
+        if speaking.forbidden_start:
+            rules.append(ForbidTokens(speaking.forbidden_start, only_at=start))
+        if speaking.temperature > 0:
+            generator = torch.Generator().manual_seed(speaking.seed)
+            rules.append(GumbelNoise(speaking.temperature, generator))
+        return LogitsProcessorList(rules)
+
+    def _stopping(self, speaking: Speaking, start: int) -> StoppingCriteriaList:
+        rules: list[Any] = [StopAtLoop(start)]
+        if speaking.stop_at_face:
+            rules.append(StopAtToken(self.processor.face_token_id))
+        return StoppingCriteriaList(rules)
+
+    def _spoken(self, answer: Int[Tensor, "token"], theta: Float[Tensor, "_ 257"]) -> Spoken:
+        tokenizer = self.processor.tokenizer
+        closing = torch.tensor([tokenizer.eos_token_id, tokenizer.pad_token_id])
+        ends = torch.isin(answer.cpu(), closing).nonzero().flatten()
+        tokens = answer.cpu()[: int(ends[0])] if len(ends) else answer.cpu()
+        text = self.processor.decode(tokens)
+        return Spoken(tokens, text, bounded(theta), is_finished=len(ends) > 0)
+
+
+def bounded(theta: Float[Tensor, "face 257"]) -> FaceParameters:
+    """Faces on the CPU in float32 whose coefficients stay within four standard deviations."""
+    faces = FaceParameters.from_vector(theta.detach().float().cpu())
+    names = ("shape", "expression", "albedo")
+    return faces.replace(**{k: faces.blocks()[k].clamp(-BOUND, BOUND) for k in names})
+
+
+def weights_folder(weights: str | Path) -> Path | None:
+    """Where the weights lie that somebody asks for: None for the shipped nano."""
+    return None if weights == "nano" else Path(weights)
+
+
+def is_nano(folder: Path | None) -> bool:
+    """Whether the weights of a folder are those of nano."""
+    return ((folder or NANO_WEIGHTS) / _NANO_RECORD).is_file()
