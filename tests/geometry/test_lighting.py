@@ -65,7 +65,8 @@ def test_a_lamp_lights_the_side_it_is_on(direction: tuple[float, float, float]) 
     # Nine harmonics follow a clamped cosine within a few percent (Basri and Jacobs 2003).
     expected = 0.4 + 0.6 * cosine.clamp(min=0)
     assert (colour[:, 0] - expected).abs().max() < 0.08
-    assert torch.equal(colour[:, 0], colour[:, 2]), "a white lamp"
+    # A white lamp; some processors add the columns of a product in another order.
+    torch.testing.assert_close(colour[:, 0], colour[:, 2], rtol=0, atol=1e-14)
 
 
 def test_gradients() -> None:

@@ -123,6 +123,7 @@ def test_the_record_says_that_there_is_no_photo(facegpt: FaceGPT) -> None:
         *facegpt.model.licences,
         "smollm2",
         "nano",
+        "nano-tower",
     }
 
 
