@@ -19,7 +19,7 @@ from facegpt.model.nano import NANO_WEIGHTS
 from facegpt.model.nano_weights import NanoRecord
 from facegpt.morphable.model import MorphableModel
 from facegpt.pipeline import FaceGPT, Spread, requests
-from facegpt.training.config import PRESETS
+from facegpt.training.presets import PRESETS
 from test_cli import run
 from tiny_facegpt import face_photo, nobody, saying, tiny_facegpt
 

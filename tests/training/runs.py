@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facegpt.training.config import PRESETS, OptimiserSettings, TrainConfig
+from facegpt.training.config import OptimiserSettings, TrainConfig
+from facegpt.training.presets import PRESETS
 
 
 def quick(output: Path, **changes: Any) -> TrainConfig:

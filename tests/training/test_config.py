@@ -10,7 +10,6 @@ import pytest
 import tyro
 
 from facegpt.training.config import (
-    PRESETS,
     AdapterSettings,
     MixtureShares,
     ObjectiveWeights,
@@ -18,8 +17,8 @@ from facegpt.training.config import (
     TrainConfig,
     TrainConfigError,
     differences,
-    find_preset,
 )
+from facegpt.training.presets import PRESETS, find_preset
 
 PLAIN = replace(PRESETS["debug"], weights=ObjectiveWeights())
 """Self-supervised."""

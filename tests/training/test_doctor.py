@@ -12,7 +12,7 @@ from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.processing_facegpt import FaceGPTProcessor
 from facegpt.training import doctor as module
 from facegpt.training.collate import Collator
-from facegpt.training.config import PRESETS, TrainConfig, TrainConfigError
+from facegpt.training.config import TrainConfig, TrainConfigError
 from facegpt.training.debug import RenderedFaces, picture_examples, rendered_faces
 from facegpt.training.doctor import doctor
 from facegpt.training.doctor_checks import (
@@ -27,6 +27,7 @@ from facegpt.training.doctor_checks import (
 )
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import DEBUG_RENDER_PX, build_objective, load_model
+from facegpt.training.presets import PRESETS
 
 Model = FaceGPTForConditionalGeneration
 

@@ -7,8 +7,9 @@ import torch
 
 from facegpt.data.mixture import Example, FaceTarget, MixtureSettings
 from facegpt.morphable.parameters import PARAMETER_COUNT
-from facegpt.training.config import PRESETS, MixtureShares, TrainConfigError
+from facegpt.training.config import MixtureShares, TrainConfigError
 from facegpt.training.examples import Reshuffled, WithoutTheta, changed, draw_examples
+from facegpt.training.presets import PRESETS
 
 
 def face(theta: bool = True) -> FaceTarget:

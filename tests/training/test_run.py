@@ -11,9 +11,10 @@ from torch import nn
 
 from facegpt.model.adapter import load_adapter
 from facegpt.model.processing_facegpt import FaceGPTProcessor
-from facegpt.training.config import PRESETS, MixtureShares, OptimiserSettings, TrainConfigError
+from facegpt.training.config import MixtureShares, OptimiserSettings, TrainConfigError
 from facegpt.training.debug import tiny_backbone
 from facegpt.training.parts import BaseMissingError, load_model
+from facegpt.training.presets import PRESETS
 from facegpt.training.run import train
 from facegpt.training.trainer import FaceTrainer
 from runs import Clock, assert_same_weights, quick, weights

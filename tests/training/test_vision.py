@@ -14,15 +14,10 @@ from facegpt.model.vision_tower import FaceVisionAutoencoder
 from facegpt.morphable.model import MorphableModel
 from facegpt.rendering.renderer import Renderer
 from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation
-from facegpt.training.config import (
-    PRESETS,
-    MixtureShares,
-    OptimiserSettings,
-    TrainConfig,
-    TrainConfigError,
-)
+from facegpt.training.config import MixtureShares, OptimiserSettings, TrainConfig, TrainConfigError
 from facegpt.training.debug import rendered_faces
 from facegpt.training.objective import FaceObjective
+from facegpt.training.presets import PRESETS
 from facegpt.training.run import train
 from facegpt.training.vision import (
     FacesInTurn,

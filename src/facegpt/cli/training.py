@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from facegpt.training.config import PRESETS, TrainConfig, find_preset
+from facegpt.training.config import TrainConfig
+from facegpt.training.presets import PRESETS, find_preset
 
 train_app = tyro.extras.SubcommandApp()
 

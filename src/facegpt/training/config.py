@@ -6,11 +6,10 @@ nothing of models: the recipes that read it are in `run.py`.
 """
 
 import dataclasses
-import difflib
 import json
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -286,114 +285,6 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
         for name in after
         if name not in FREE_TO_CHANGE and before[name] != after[name]
     ]
-
-
-LLAVA_7B = TrainConfig(
-    recipe="pretrained",
-    base="llava-hf/llava-1.5-7b-hf",
-    output=Path("runs/llava-7b"),
-    head_hidden_sizes=(5120, 5120),
-    adapter=AdapterSettings(rank=128, alpha=256.0),
-    activation_checkpointing=True,
-)
-"""The paper, section 4.2. It leaves LoRA's size open: that of LLaVA-1.5's own LoRA recipe."""
-
-NANO = replace(
-    LLAVA_7B,
-    recipe="nano",
-    base="",
-    output=Path("runs/nano"),
-    head_hidden_sizes=(1024,),
-    adapter=AdapterSettings(rank=32, alpha=64.0, dropout=0.0),
-    optimiser=OptimiserSettings(
-        learning_rate=4e-4,
-        head_learning_rate=8e-4,
-        token_learning_rate=8e-4,
-        warmup_steps=10,
-        schedule="cosine",
-    ),
-    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.12),
-    supervise_photos=True,
-    mixture=MixtureShares(
-        image=1.6,
-        text=0.7,
-        composed=0.35,
-        situation=0.3,
-        talk=0.5,
-        replay=0.3,
-        reason=0.4,
-        short=0.3,
-        turns_before=1,
-    ),
-    steps=360,
-    batch_size=16,
-    accumulation=2,
-    perceptual_every=0,
-    validate_every=120,
-    held_out=96,
-    activation_checkpointing=False,
-)
-"""Second stage of the shipped nano (docs/training.md). lambda_face is not the paper's: in a few
-hundred steps the text loss alone would steer so small a model."""
-
-VISION = replace(
-    LLAVA_7B,
-    recipe="vision",
-    base="",
-    output=Path("runs/vision"),
-    optimiser=OptimiserSettings(
-        learning_rate=1.5e-3, weight_decay=0.05, warmup_steps=100, schedule="cosine"
-    ),
-    weights=ObjectiveWeights(face=1.0, theta=0.1),
-    mixture=MixtureShares(composed=0.125),
-    balance="index.ethnicity",
-    steps=3000,
-    batch_size=64,
-    accumulation=1,
-    perceptual_every=4,
-    activation_checkpointing=False,
-)
-"""The tower of nano as a face autoencoder; half an hour on two cores."""
-
-DEBUG = replace(
-    NANO,
-    recipe="debug",
-    output=Path("runs/debug"),
-    weights=ObjectiveWeights(theta=1.0),
-    supervise_photos=False,
-    mixture=MixtureShares(),
-    steps=2,
-    batch_size=4,
-    accumulation=1,
-    head_hidden_sizes=(64,),
-    adapter=AdapterSettings(rank=4, alpha=8.0),
-    optimiser=OptimiserSettings(learning_rate=1e-3, warmup_steps=0, schedule="constant"),
-    perceptual_every=0,
-    precision="float32",
-    log_every=1,
-    save_every=2,
-    validate_every=2,
-    held_out=2,
-    sheet_every=2,
-    sheet_faces=2,
-    tensorboard=False,
-)
-
-PRESETS = {"debug": DEBUG, "vision": VISION, "nano": NANO, "llava-7b": LLAVA_7B}
-
-
-def find_preset(name: str) -> TrainConfig:
-    """A preset by its name.
-
-    Raises:
-        TrainConfigError: There is none of this name.
-    """
-    if name not in PRESETS:
-        [nearest] = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0)
-        raise TrainConfigError(
-            f"no preset {name!r}; did you mean {nearest!r}? Known: {sorted(PRESETS)}"
-        )
-    return PRESETS[name]
 
 
 def _flag(name: str) -> str:

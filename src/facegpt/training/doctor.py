@@ -18,7 +18,6 @@ from facegpt.data.mixture import Example, seeded
 from facegpt.model.adapter import load_adapter
 from facegpt.training.collate import Collator, moved
 from facegpt.training.config import (
-    PRESETS,
     AdapterSettings,
     ObjectiveWeights,
     OptimiserSettings,
@@ -40,6 +39,7 @@ from facegpt.training.doctor_checks import (
 from facegpt.training.examples import Reshuffled, draw_examples
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import DEBUG_RENDER_PX, Loaded, build_objective, load_model
+from facegpt.training.presets import PRESETS
 from facegpt.training.trainer import FaceTrainer
 
 MEMORISED = 8
