@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from facegpt.model.nano import NANO_WEIGHTS
 from facegpt.model.nano_weights import NanoRecord
 from facegpt.morphable.model import MorphableModel
 from facegpt.pipeline import FaceGPT, Spread, requests
+from facegpt.training.config import TrainConfig
 from facegpt.training.presets import PRESETS
 from test_cli import run
 from tiny_facegpt import face_photo, nobody, saying, tiny_facegpt
@@ -363,3 +365,19 @@ def test_the_shipped_model_imagines(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert code == 0, complaint
     record = json.loads((tmp_path / "a-laughing-old-woman" / "face.json").read_text())
     assert record["method"] == "nano"
+
+
+def test_the_doctor_takes_the_tower_from_the_weights_that_it_examines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[TrainConfig] = []
+
+    def examine(config: TrainConfig, *, checkpoint: Path | None = None) -> SimpleNamespace:
+        asked.append(config)
+        return SimpleNamespace(lines=["PASS token: it is"], exit_code=0)
+
+    monkeypatch.setattr("facegpt.training.doctor.doctor", examine)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "doctor", "nano", "--checkpoint", str(tmp_path)])
+    assert stopped.value.code == 0
+    assert [config.base for config in asked] == [str(tmp_path)]

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,11 @@ def _config_of(preset: str, checkpoint: Path | None) -> TrainConfig:
     record = checkpoint.parent / "config.json" if checkpoint else None
     if record is not None and record.is_file():
         return TrainConfig.from_record(json.loads(record.read_text(encoding="utf-8")))
-    return find_preset(preset)
+    config = find_preset(preset)
+    if config.recipe == "nano" and checkpoint is not None:
+        # A folder of nano weights, such as the shipped one, brings its own tower.
+        return replace(config, base=str(checkpoint))
+    return config
 
 
 def check_preset(arguments: Sequence[str]) -> None:
