@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from facegpt.assets import ASSETS
+from facegpt.cli import main
 from facegpt.model import nano
 from facegpt.model.nano import NANO_WEIGHTS
 from facegpt.model.nano_weights import NanoRecord
@@ -378,6 +379,6 @@ def test_the_doctor_takes_the_tower_from_the_weights_that_it_examines(
 
     monkeypatch.setattr("facegpt.training.doctor.doctor", examine)
     with pytest.raises(SystemExit) as stopped:
-        main(["train", "doctor", "nano", "--checkpoint", str(tmp_path)])
+        main(("train", "doctor", "nano", "--checkpoint", str(tmp_path)))
     assert stopped.value.code == 0
     assert [config.base for config in asked] == [str(tmp_path)]
