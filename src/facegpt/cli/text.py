@@ -40,7 +40,7 @@ def imagine(
         seed: Of the draw; another seed gives other heads. Without it and with one sample the
             likeliest head is made.
         reason: Let the model first say in words how such a face looks.
-        no_reason: Never let it. With neither the text decides.
+        no_reason: Never let it; the default until reasoning is shown to help.
         format: Which files to write.
         weights: Folder of trained weights; the shipped ones without it.
         device: Where the model computes: cpu, cuda ...
