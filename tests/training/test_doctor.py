@@ -10,6 +10,7 @@ import torch
 from facegpt.model.adapter import save_adapter
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.processing_facegpt import FaceGPTProcessor
+from facegpt.perception.resampling import BACKGROUND
 from facegpt.training import doctor as module
 from facegpt.training.collate import Collator
 from facegpt.training.config import TrainConfig, TrainConfigError
@@ -163,14 +164,15 @@ def test_border(faces: RenderedFaces) -> None:
     assert_fails(check_border(whole, whole * 0.9), "points move by")
 
 
-def test_border_goes_black_and_nothing_else() -> None:
-    image = torch.ones(3, 20, 20)
+def test_border_gets_the_grey_of_alignment_and_nothing_else_changes() -> None:
+    image, grey = torch.ones(3, 20, 20), torch.tensor(BACKGROUND / 255)
     cut = without_border(image)
-    assert cut[:, 2:-2, 2:-2].all()
-    assert cut.sum() == 3 * 16 * 16
+    assert (cut[:, 2:-2, 2:-2] == 1).all()
+    assert (cut == 1).sum() == 3 * 16 * 16
+    assert (cut[cut != 1] == grey).all()
     lopsided = without_border(image, torch.tensor([0.5, 0.0, 0.0, 0.0]))
-    assert not lopsided[:, :10].any()
-    assert lopsided[:, 10:].all()
+    assert (lopsided[:, :10] == grey).all()
+    assert (lopsided[:, 10:] == 1).all()
 
 
 def test_debug_patient_that_learnt_too_little(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from facegpt.model.adapter import adapter_parameters
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.processing_facegpt import FaceGPTProcessor
 from facegpt.morphable.parameters import BLOCK_SIZES
+from facegpt.perception.resampling import BACKGROUND
 from facegpt.training.collate import Collator, moved
 from facegpt.training.objective import FaceObjective, bounded
 from facegpt.training.validation import predicted
@@ -29,7 +30,7 @@ SMALLEST_SPREAD = 0.3
 """Least spread of the predicted points over different photos, as a share of that of the true
 ones; the mean face has 0."""
 BORDER_PX = 4.0
-"""How far the points may move, in pixels of the crop, when the border of the photo goes black."""
+"""How far the points may move, in pixels of the crop, when the border of the photo is cut off."""
 BORDER_SHARE = 0.1
 """Width of that border, as a share of the side."""
 
@@ -195,13 +196,13 @@ def check_border(
     *,
     bound: float = BORDER_PX,
 ) -> Check:
-    """Whether the face stays where it is when the border of its photo goes black: tightly cropped
+    """Whether the face stays where it is when the border of its photo is cut off: tightly cropped
     photos have such borders, and say by them where the face is."""
     shift_px = float((whole_px - cut_px).norm(dim=-1).mean())
     return _check(
         "border",
         shift_px <= bound,
-        f"points move by {shift_px:.2f} px when {BORDER_SHARE:.0%} of each side goes black "
+        f"points move by {shift_px:.2f} px when {BORDER_SHARE:.0%} of each side is cut off "
         f"(bound {bound})",
     )
 
@@ -209,10 +210,10 @@ def check_border(
 def without_border(
     image: Float[Tensor, "3 height width"], cut: Float[Tensor, "4"] | None = None
 ) -> Float[Tensor, "3 height width"]:
-    """The picture with a black border, as alignment leaves it where a photo ends.
+    """The picture with the grey border that alignment leaves where a photo ends.
 
     Args:
-        cut: Shares of the side that go black: above, below, left, right; `BORDER_SHARE` each.
+        cut: Shares of the side that are cut off: above, below, left, right; `BORDER_SHARE` each.
     """
     above, below, left, right = [BORDER_SHARE] * 4 if cut is None else cut.tolist()
     height, width = image.shape[1:]
@@ -220,7 +221,8 @@ def without_border(
     columns = (torch.arange(width) + 0.5) / width
     inside_rows = (rows > above) & (rows < 1 - below)
     inside_columns = (columns > left) & (columns < 1 - right)
-    return image * (inside_rows.unsqueeze(1) & inside_columns)
+    inside = inside_rows.unsqueeze(1) & inside_columns
+    return torch.where(inside, image, BACKGROUND / 255)
 
 
 @torch.no_grad()
@@ -237,7 +239,7 @@ def predict(
 
 
 def cut_borders(examples: Sequence[Example]) -> list[Example]:
-    """The same examples, their photos with a black border."""
+    """The same examples, their photos cut off at the border."""
     assert all(example.image is not None for example in examples)
     return [
         replace(example, image=without_border(example.image))
