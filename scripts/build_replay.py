@@ -3,7 +3,8 @@
     python scripts/build_replay.py OUT.jsonl [--limit 0] [--batch 24] [--held-out FILE]
 
 OUT gets one JSON object per line, `prompt` and `answer`; run it again and it goes on where it was
-stopped. Prompts are those of `replay_prompts.txt` but for near copies of the held-out prompts that
+stopped. Prompts are those of `replay_prompts.txt` and of `replay_prompts_words.txt`, which come
+close to asking for a face and do not, but for near copies of the held-out prompts that
 `benchmarks/nano_talk.py` judges by. Answers are greedy, at most 90 tokens long, and end with a
 whole sentence. 753 prompts take 3 minutes on a core of their own (350 tokens/s).
 """
@@ -19,7 +20,9 @@ import tyro
 from facegpt.data.instructions import record_replay
 from facegpt.model.base_answers import BaseAnswers
 
-PROMPTS = Path(__file__).with_name("replay_prompts.txt")
+PROMPTS = tuple(
+    Path(__file__).with_name(name) for name in ("replay_prompts.txt", "replay_prompts_words.txt")
+)
 HELD_OUT = Path(__file__).parents[1] / "benchmarks" / "assets" / "heldout_prompts.jsonl"
 _NEAR = 0.6
 """Two prompts that share more of their words than this are near copies."""
@@ -35,7 +38,7 @@ class Options:
     """What to record."""
 
     output: tyro.conf.Positional[Path]
-    prompts: Path = PROMPTS
+    prompts: tuple[Path, ...] = PROMPTS
     """One a line; lines that begin with # are passed over."""
     limit: int = 0
     """Only the first prompts; 0 = all."""
@@ -61,7 +64,7 @@ def chosen_prompts(options: Options) -> list[str]:
     """All prompts that are neither too many nor held out."""
     held_out = options.held_out.read_text(encoding="utf-8").splitlines()
     known = [words_of(json.loads(line)["prompt"]) for line in held_out]
-    lines = options.prompts.read_text(encoding="utf-8").splitlines()
+    lines = [line for f in options.prompts for line in f.read_text(encoding="utf-8").splitlines()]
     prompts = [line for line in lines if line.strip() and not line.startswith("#")]
     fresh = [prompt for prompt in prompts if not is_near_copy(prompt, known)]
     return fresh[: options.limit] if options.limit else fresh

@@ -356,7 +356,7 @@ def test_data_is_built_and_inspected(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "sheet.png").is_file()
     code, _, complaint = run(capsys, *build, "--describer", "mesured")
     assert code == 1
-    assert "--describer takes measured, file=JSONL" in complaint
+    assert "--describer takes measured, measured=LABEL, file=JSONL" in complaint
 
 
 @pytest.mark.slow

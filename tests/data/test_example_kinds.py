@@ -1,5 +1,6 @@
 """Every kind of example: what is shown, what is asked, what is answered, and who judges."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_a_situation_tells_the_expression_alone(tiny_face_model: MorphableModel)
     for reason, expected in ((0.0, False), (1.0, True)):
         source = SituationToFace(tiny_face_model, [SITUATION], reason=reason)
         assert {SITUATION.face in e.answer for e in drawn(source, 0, 10)} == {expected}
+    unsaid = SituationToFace(tiny_face_model, [replace(SITUATION, face="")], reason=1.0)
+    assert {e.answer[0] == " " for e in drawn(unsaid, 0, 10)} == {False}
 
 
 def test_talk_asks_for_no_face(faces: FaceTable) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,3 +158,15 @@ class TestMeasuredDescriber:
         assert any("She" in text for text in texts)
         assert any("Her " in text or " her " in text for text in texts)
         assert not re.search(r"\b(their|this person|he|his)\b", " ".join(texts), re.IGNORECASE)
+
+    def test_a_label_may_say_who_it_is(self, people: ComposedFaces) -> None:
+        describer = MeasuredDescriber(load_default(), pronoun_label="index.gender")
+        items = [self.item(str(i), people.theta[i]) for i in range(12)]
+        for label, noun, wrong in (("Female", "woman", "he|his"), ("male", "man", "she|her")):
+            known = [replace(item, labels={"index.gender": label}) for item in items]
+            said = [d for d in describer.describe(known) if isinstance(d, Description)]
+            whole = " ".join(text for d in said for text in (*d.descriptions, d.short))
+            assert re.search(rf"\b{noun}\b", whole)
+            assert not re.search(rf"\b({wrong}|their|person)\b", whole, re.IGNORECASE)
+        unknown = [replace(item, labels={"index.gender": "?"}) for item in items]
+        assert describer.describe(unknown) == describer.describe(items)

@@ -55,12 +55,12 @@ def test_wrong_preset_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_record_round_trip(name: str) -> None:
-    config = replace(PRESETS[name], data=(Path("a"), Path("b")), situations=Path("c"))
+    config = replace(PRESETS[name], data=(Path("a"), Path("b")), situations=(Path("c"),))
     record = json.loads(json.dumps(config.to_record()))
     again = TrainConfig.from_record(record)
     assert again == config
     assert isinstance(again.data[0], Path)
-    assert isinstance(again.situations, Path)
+    assert isinstance(again.situations[0], Path)
 
 
 def test_record_of_another_version_is_refused() -> None:

@@ -39,9 +39,9 @@ def build(
     Args:
         images: Folder of photos; the folders below it are searched, too.
         output: Folder of the data set.
-        describer: Who gives words to the faces, one or more: measured (from theta), file=JSONL
-            (written descriptions; several as file=A,B), openai=MODEL (a vision-language model
-            behind --server), or none.
+        describer: Who gives words to the faces, one or more: measured (from theta; measured=LABEL
+            takes she or he from a label such as index.gender), file=JSONL (written descriptions;
+            several as file=A,B), openai=MODEL (a vision-language model behind --server), or none.
         reconstructor: Where theta comes from: fit, vision=FOLDER (a tower of facegpt train vision)
             or none.
         faces: Which faces of a photo to take.
@@ -131,17 +131,20 @@ def _one_describer(
     name: str, model: "MorphableModel", seed: int, server: tuple[str, Path]
 ) -> "Describer":
     kind, _, argument = name.partition("=")
-    if kind == "measured" and not argument:
+    if kind == "measured":
         from facegpt.data.wording import MeasuredDescriber
 
-        return MeasuredDescriber(model, seed=seed)
+        return MeasuredDescriber(model, seed=seed, pronoun_label=argument)
     if kind == "file" and argument:
         from facegpt.data.describe import FileDescriber
 
         return FileDescriber([Path(path) for path in argument.split(",")])
     if kind == "openai" and argument:
         return _openai_describer(argument, seed, server)
-    raise ValueError(f"--describer takes measured, file=JSONL, openai=MODEL or none, got {name!r}")
+    raise ValueError(
+        "--describer takes measured, measured=LABEL, file=JSONL, openai=MODEL or none, got "
+        f"{name!r}"
+    )
 
 
 def _openai_describer(model: str, seed: int, server: tuple[str, Path]) -> "Describer":

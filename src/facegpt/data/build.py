@@ -201,7 +201,7 @@ class _Builder:
         if self.describer is None or not found:
             return [None] * len(found)
         items = [
-            DescribeItem(face.face_id, face.task.source, face.aligned.crop, theta)
+            DescribeItem(face.face_id, face.task.source, face.aligned.crop, theta, face.task.labels)
             for face, theta in zip(found, thetas, strict=True)
         ]
         words: list[Description | None] = []

@@ -6,7 +6,7 @@ does not know the other two.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
@@ -28,6 +28,8 @@ class DescribeItem:
     """The aligned crop, sRGB in [0, 1]."""
     theta: FaceParameters | None
     """One face (batch 1), where it is known."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What is known of the photo beforehand: `index.gender` and the like."""
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ class SituationToFace:
     model: MorphableModel
     situations: Sequence[Situation]
     reason: float = 0.5
-    """Share of answers that first say in words how such a face looks."""
+    """Share of answers that first say in words how such a face looks, where the words are known."""
 
     def __len__(self) -> int:
         return len(self.situations)
@@ -223,7 +223,9 @@ class SituationToFace:
         theta = torch.zeros(PARAMETER_COUNT)
         theta[EXPRESSION] = self._expressions[row]
         messages = conversation((), face_request("situation", situation.situation, generator))
-        reasons = float(torch.rand((), generator=generator)) < self.reason
+        reasons = bool(situation.face) and (
+            float(torch.rand((), generator=generator)) < self.reason
+        )
         answer = reasoned_answer(situation.face, generator) if reasons else forced_answer(generator)
         return Example("situation", messages, answer, target=_only_theta(theta, expression_mask()))
 

@@ -1,14 +1,18 @@
 """Everyday situations with the face that they would show: text and ARKit weights, no picture.
 
 One JSON object a line: `situation`, `face` (how it looks, in words), `emotion`, `arkit` (name ->
-weight in [0, 1]). Knows no morphable model: whether one has these blendshapes shows when they are
+weight in [0, 1]); or `situation`, `emotion`, `strength` (0-1), to which a recipe of that emotion
+gives the weights. Knows no morphable model: whether one has these blendshapes shows when they are
 used.
 """
 
 import json
 import math
+import random
 from dataclasses import dataclass
 from pathlib import Path
+
+from facegpt.data.emotions import UnknownEmotionError, mixed_weights
 
 _TEXTS = ("situation", "face", "emotion")
 
@@ -23,6 +27,7 @@ class Situation:
 
     situation: str
     face: str
+    """How it looks, in words; empty where nobody said it."""
     emotion: str
     arkit: dict[str, float]
     """Blendshape -> weight in [0, 1]; those left out are 0."""
@@ -53,11 +58,33 @@ def _situation(line: str, where: str) -> Situation:
         raise SituationsError(f"{where}: not JSON ({error})") from error
     if not isinstance(record, dict):
         raise SituationsError(f"{where}: expected an object, got {type(record).__name__}")
-    for name in _TEXTS:
-        if not isinstance(record.get(name), str) or not record[name].strip():
-            raise SituationsError(f"{where}: {name!r} must be a text that is not empty")
-    texts = {name: record[name].strip() for name in _TEXTS}
+    by_recipe = "strength" in record and "arkit" not in record
+    texts = _texts(record, [n for n in _TEXTS if n != "face" or not by_recipe], where)
+    if by_recipe:
+        return Situation(**texts, face="", arkit=_recipe(texts, record["strength"], where))
     return Situation(**texts, arkit=_weights(record, where))
+
+
+def _texts(record: dict[str, object], names: list[str], where: str) -> dict[str, str]:
+    texts = {}
+    for name in names:
+        text = record.get(name)
+        if not isinstance(text, str) or not text.strip():
+            raise SituationsError(f"{where}: {name!r} must be a text that is not empty")
+        texts[name] = text.strip()
+    return texts
+
+
+def _recipe(texts: dict[str, str], strength: object, where: str) -> dict[str, float]:
+    """The weights of a recipe; the same for the same situation wherever it stands in a file."""
+    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    number = float(strength) if is_number else math.nan  # type: ignore[arg-type]
+    if not 0 <= number <= 1:
+        raise SituationsError(f"{where}: 'strength' must be in [0, 1], got {strength!r}")
+    try:
+        return mixed_weights(texts["emotion"], number, random.Random(texts["situation"]))
+    except UnknownEmotionError as error:
+        raise SituationsError(f"{where}: {error}") from error
 
 
 def _weights(record: dict[str, object], where: str) -> dict[str, float]:

@@ -29,6 +29,10 @@ from facegpt.morphable.parameters import FaceParameters
 
 _GREY = 0.015
 """A crop whose channels differ less than this on average has no colour."""
+_PRONOUNS: Mapping[str, Pronoun] = {
+    **dict.fromkeys(("female", "woman", "f", "she"), "she"),
+    **dict.fromkeys(("male", "man", "m", "he"), "he"),
+}
 _SHORTEST, _LONGEST = 6, 15
 """Words of a short request."""
 
@@ -38,11 +42,25 @@ class MeasuredDescriber:
 
     name = "measured"
 
-    def __init__(self, model: MorphableModel, *, seed: int = 0, pronoun: Pronoun = "they") -> None:
-        """The same seed gives the same words, whatever else is in the batch."""
+    def __init__(
+        self,
+        model: MorphableModel,
+        *,
+        seed: int = 0,
+        pronoun: Pronoun = "they",
+        pronoun_label: str = "",
+    ) -> None:
+        """The same seed gives the same words, whatever else is in the batch.
+
+        Args:
+            pronoun: For everybody whose photo says nothing else.
+            pronoun_label: Label of the photo that says woman or man (`index.gender`): theta holds
+                no gender, but what is known may be said.
+        """
         self.model = model
         self.seed = seed
         self.pronoun: Pronoun = pronoun
+        self.pronoun_label = pronoun_label
 
     def describe(self, items: Sequence[DescribeItem]) -> list[Description | DescribeFailure]:
         """Words for every face with theta."""
@@ -55,8 +73,13 @@ class MeasuredDescriber:
                 known, read_faces(theta, self.model, is_grey=grey), strict=True
             ):
                 dice = random.Random(f"{self.seed}:{item.face_id}")
-                described[id(item)] = describe_reading(reading, dice, pronoun=self.pronoun)
+                pronoun = self._pronoun_of(item)
+                described[id(item)] = describe_reading(reading, dice, pronoun=pronoun)
         return [described.get(id(item)) or _failure(item) for item in items]
+
+    def _pronoun_of(self, item: DescribeItem) -> Pronoun:
+        said = item.labels.get(self.pronoun_label, "").strip().lower()
+        return _PRONOUNS.get(said, self.pronoun)
 
 
 def describe_reading(

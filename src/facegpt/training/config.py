@@ -160,8 +160,9 @@ class TrainConfig:
     """Folders that `facegpt data build` wrote."""
     validation_data: tuple[Path, ...] = ()
     """The same for validation; without it `held_out` faces of `data` are kept back."""
-    situations: Path | None = None
-    """JSONL of everyday situations, for `mixture.situation`."""
+    situations: tuple[Path, ...] = ()
+    """JSONL files of everyday situations, for `mixture.situation`; a file named twice is drawn
+    twice as often."""
     instructions: tuple[Path, ...] = ()
     """For `mixture.replay`: LLaVA-format .json, or .jsonl of prompts and answers of the base."""
     instruction_images: Path | None = None

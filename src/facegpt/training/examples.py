@@ -97,7 +97,7 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
         faces=faces,
         rows=rows,
         model=model,
-        situations=read_situations(config.situations) if config.situations else (),
+        situations=[s for path in config.situations for s in read_situations(path)],
         instructions=_instructions(config),
         augment=changed if config.augment else None,
     )
