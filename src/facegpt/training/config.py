@@ -39,6 +39,9 @@ class ObjectiveWeights:
     regularisation: float = 0.1
     theta: float = 0.0
     """Of the L1 distance to a known theta; 0 = self-supervised."""
+    measured: float = 0.0
+    """Of the distance in measurements (smile, mouth, turn, skin ...) between a face made from words
+    and a known theta; no part of the paper."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -48,7 +51,11 @@ class ObjectiveWeights:
     @property
     def face_terms(self) -> dict[str, float]:
         """Term of L_face -> lambda."""
-        return {k: v for k, v in vars(self).items() if k not in ("text", "face", "from_text")}
+        return {
+            k: v
+            for k, v in vars(self).items()
+            if k not in ("text", "face", "from_text", "measured")
+        }
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 KINDS = ("image", "text", "situation", "talk", "replay")
 """Kinds of examples (`data.mixture.Example.kind`)."""
 
-TERMS = ("text", "face", "pixel", "perceptual", "landmark", "regularisation", "theta")
+TERMS = ("text", "face", "pixel", "perceptual", "landmark", "regularisation", "theta", "measured")
 """`text` is L_txt per token, `face` is L_face per face; the others are its terms, unweighted."""
 
 

@@ -33,6 +33,7 @@ from facegpt.training.checkpoints import (
 )
 from facegpt.training.collate import TrainingBatch, moved
 from facegpt.training.config import TrainConfig
+from facegpt.training.measured_term import MeasuredTerm
 from facegpt.training.objective import FaceObjective, TargetBatch
 from facegpt.training.terms import NonFiniteTermError, TermBook, first_non_finite
 
@@ -125,6 +126,7 @@ class FaceTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.run_config = config
         self._objective = objective
+        self._measured = MeasuredTerm(objective.renderer.model)
         self._book = TermBook()
         self._staging: Path | None = None
         # `compute_loss` divides by the tokens and faces of the whole update.
@@ -205,8 +207,29 @@ class FaceTrainer(Trainer):
         face = self._objective.weighted(terms) * self._shares(kinds, theta.device)
         if "theta" in terms:
             face = face + self.run_config.weights.theta * terms["theta"]
+        face = face + self._measured_loss(theta, targets, kinds)
         self._book.add("face", face, kinds)
         return face
+
+    def _measured_loss(
+        self, theta: Float[Tensor, "face 257"], targets: TargetBatch, kinds: tuple[str, ...]
+    ) -> Float[Tensor, "face"]:
+        """The weighted distance in measurements of faces made from words; zero for photos."""
+        weight = self.run_config.weights.measured
+        worded = torch.tensor([kind != "image" for kind in kinds])
+        if not weight or targets.theta is None or not worded.any():
+            return theta.new_zeros(len(theta))
+        known = targets.theta_mask
+        if known is None:
+            known = torch.ones_like(targets.theta, dtype=torch.bool)
+        place = worded.nonzero().flatten().to(theta.device)
+        values = self._measured(
+            theta[place], targets.theta[place], known[place], targets.is_grey[place]
+        )
+        said = tuple(kind for kind in kinds if kind != "image")
+        self._guard("measured", values, said)
+        self._book.add("measured", values, said)
+        return theta.new_zeros(len(theta)).index_put((place,), weight * values)
 
     def _shares(self, kinds: tuple[str, ...], device: torch.device) -> Float[Tensor, "face"]:
         from_text = self.run_config.weights.from_text
