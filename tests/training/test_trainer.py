@@ -57,6 +57,18 @@ def test_loss_is_the_weighted_sum_of_its_terms(tmp_path: Path) -> None:
     assert line["loss"] == pytest.approx(0.5 * line["text"] + 0.2 * line["face"], rel=1e-5)
 
 
+def test_what_can_be_said_counts_for_faces_from_words_alone(tmp_path: Path) -> None:
+    chosen = ObjectiveWeights(text=0.5, face=0.2, theta=3.0, measured=2.0)
+    trainer, _ = made(quick(tmp_path, steps=1, batch_size=6, weights=chosen))
+    trainer.train()
+    line = trainer.state.log_history[0]
+    assert "measured/image" not in line
+    assert line["measured/text"] > 0
+    for kind, more in (("image", 0.0), ("text", 2.0 * line["measured/text"])):
+        plain = sum(w * line.get(f"{name}/{kind}", 0.0) for name, w in chosen.face_terms.items())
+        assert line[f"face/{kind}"] == pytest.approx(plain + more, rel=1e-5)
+
+
 def test_perceptual_term_speaks_seldom_and_loud(tmp_path: Path, monkeypatch) -> None:
     asked: list[bool] = []
     judge = FaceObjective.__call__

@@ -77,12 +77,11 @@ def _texts(record: dict[str, object], names: list[str], where: str) -> dict[str,
 
 def _recipe(texts: dict[str, str], strength: object, where: str) -> dict[str, float]:
     """The weights of a recipe; the same for the same situation wherever it stands in a file."""
-    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    number = float(strength) if is_number else math.nan  # type: ignore[arg-type]
-    if not 0 <= number <= 1:
+    is_bool = isinstance(strength, bool)
+    if is_bool or not isinstance(strength, int | float) or not 0 <= strength <= 1:
         raise SituationsError(f"{where}: 'strength' must be in [0, 1], got {strength!r}")
     try:
-        return mixed_weights(texts["emotion"], number, random.Random(texts["situation"]))
+        return mixed_weights(texts["emotion"], strength, random.Random(texts["situation"]))
     except UnknownEmotionError as error:
         raise SituationsError(f"{where}: {error}") from error
 

@@ -40,8 +40,6 @@ _SHORTEST, _LONGEST = 6, 15
 class MeasuredDescriber:
     """Describes faces whose theta is known; every face always in the same words."""
 
-    name = "measured"
-
     def __init__(
         self,
         model: MorphableModel,
@@ -61,6 +59,8 @@ class MeasuredDescriber:
         self.seed = seed
         self.pronoun: Pronoun = pronoun
         self.pronoun_label = pronoun_label
+        self.name = f"measured={pronoun_label}" if pronoun_label else "measured"
+        """A data set whose words were made otherwise is refused by it."""
 
     def describe(self, items: Sequence[DescribeItem]) -> list[Description | DescribeFailure]:
         """Words for every face with theta."""

@@ -81,7 +81,7 @@ class MeasuredTerm:
         total = theta.new_zeros(len(theta))
         count = theta.new_zeros(len(theta))
         for block, is_known in self._known_blocks(known, is_grey):
-            importance = self._importance * self._blocks[block]
+            importance = (self._importance * self._blocks[block]).to(theta)
             if not importance.any():
                 continue
             mean = (distance * importance).sum(dim=1) / importance.sum()
@@ -91,7 +91,7 @@ class MeasuredTerm:
 
     def _measured(self, theta: Tensor) -> Float[Tensor, "face measurement"]:
         values = measure(FaceParameters.from_vector(theta), self.model, self.names)
-        return torch.stack([values[n] for n in self.names], dim=1) / self._deviation
+        return torch.stack([values[n] for n in self.names], dim=1) / self._deviation.to(theta)
 
     @staticmethod
     def _known_blocks(known: Tensor, is_grey: Tensor) -> Iterable[tuple[str, Tensor]]:

@@ -126,7 +126,9 @@ class FaceTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.run_config = config
         self._objective = objective
-        self._measured = MeasuredTerm(objective.renderer.model)
+        self._measured = None
+        if config.weights.measured > 0:
+            self._measured = MeasuredTerm(objective.renderer.model)
         self._book = TermBook()
         self._staging: Path | None = None
         # `compute_loss` divides by the tokens and faces of the whole update.
@@ -215,9 +217,8 @@ class FaceTrainer(Trainer):
         self, theta: Float[Tensor, "face 257"], targets: TargetBatch, kinds: tuple[str, ...]
     ) -> Float[Tensor, "face"]:
         """The weighted distance in measurements of faces made from words; zero for photos."""
-        weight = self.run_config.weights.measured
         worded = torch.tensor([kind != "image" for kind in kinds])
-        if not weight or targets.theta is None or not worded.any():
+        if self._measured is None or targets.theta is None or not worded.any():
             return theta.new_zeros(len(theta))
         known = targets.theta_mask
         if known is None:
@@ -229,7 +230,9 @@ class FaceTrainer(Trainer):
         said = tuple(kind for kind in kinds if kind != "image")
         self._guard("measured", values, said)
         self._book.add("measured", values, said)
-        return theta.new_zeros(len(theta)).index_put((place,), weight * values)
+        return theta.new_zeros(len(theta)).index_put(
+            (place,), self.run_config.weights.measured * values
+        )
 
     def _shares(self, kinds: tuple[str, ...], device: torch.device) -> Float[Tensor, "face"]:
         from_text = self.run_config.weights.from_text
