@@ -4,7 +4,8 @@
         [--answers base_answers.jsonl] [--every 1] [--json out.json]
 
 Three things are measured. Questions about val photos (wordings that training does not know) are
-answered freely and compared with the fitted face by `facegpt.data.agreement`: faces near a
+answered freely, with the line that nano reads from its own face beside the photo (as `chat` does
+it), and compared with the fitted face by `facegpt.data.agreement`: faces near a
 threshold are not asked about, and an answer that claims nothing counts as wrong. The perplexity of
 what the base model itself answers to held-out prompts, before and after training. And whether
 `<FACE>` is written exactly when a face is asked for, on `assets/heldout_prompts.jsonl`: 100 prompts
@@ -35,6 +36,7 @@ from facegpt.data.agreement import (
     claims,
     truth,
 )
+from facegpt.data.face_note import face_notes
 from facegpt.data.instructions import record_replay
 from facegpt.evaluation.metrics import wilson_interval
 from facegpt.model.base_answers import BaseAnswers, answer_losses
@@ -128,8 +130,7 @@ class Verdict:
 def photo_verdicts(network: Network, samples: list[Sample], options: Options) -> list[Verdict]:
     """Ask about every photo whatever can be judged."""
     fits = _fits(samples, options)
-    turns = [user_turn(image_request(), image=True), answer_turn()]
-    made = network.faces_of([Conversation(turns, [s.face.crop]) for s in samples])
+    made = predicted(network, samples)
     true = [truth(values) for values in semantics_of(fits)]
     own = [truth(values) for values in semantics_of(made)]
     asked = [
@@ -138,8 +139,11 @@ def photo_verdicts(network: Network, samples: list[Sample], options: Options) ->
         for number in range(len(samples))
         if getattr(true[number], topic) is not None
     ]
+    notes = notes_of(network, samples, made)
     conversations = [
-        Conversation([user_turn(question, image=True)], [samples[number].face.crop])
+        Conversation(
+            [user_turn(question, image=True, note=notes[number])], [samples[number].face.crop]
+        )
         for number, _, question in asked
     ]
     answers = ask(network, conversations, options)
@@ -156,6 +160,19 @@ def photo_verdicts(network: Network, samples: list[Sample], options: Options) ->
         )
         for (number, topic, question), answer in zip(asked, answers, strict=True)
     ]
+
+
+def notes_of(network: Network, samples: Sequence[Sample], made: FaceParameters) -> list[str]:
+    """The line that the model reads beside each photo, from its own prediction, as in the chat."""
+    if not network.reads_face_note:
+        return [""] * len(samples)
+    return face_notes(made, load_default(), is_grey=[s.face.is_grey for s in samples])
+
+
+def predicted(network: Network, samples: Sequence[Sample]) -> FaceParameters:
+    """Theta of every photo in one-prefill mode."""
+    turns = [user_turn(image_request(), image=True), answer_turn()]
+    return network.faces_of([Conversation(turns, [s.face.crop]) for s in samples])
 
 
 def _fits(samples: list[Sample], options: Options) -> FaceParameters:
@@ -235,9 +252,17 @@ def gate_verdicts(
     network: Network, prompts: Sequence[dict[str, Any]], samples: Sequence[Sample], options: Options
 ) -> list[GateVerdict]:
     """Every held-out prompt, those about a photo with one of the photos."""
+    shown = samples[: len(prompts)]
+    notes = notes_of(network, shown, predicted(network, shown))
     conversations = [
         Conversation(
-            [user_turn(row["prompt"], image=row["photo"])],
+            [
+                user_turn(
+                    row["prompt"],
+                    image=row["photo"],
+                    note=notes[number % len(samples)] if row["photo"] else "",
+                )
+            ],
             [samples[number % len(samples)].face.crop] if row["photo"] else [],
         )
         for number, row in enumerate(prompts)

@@ -14,7 +14,9 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import torch
 import tyro
 
 from facegpt.data.instructions import record_replay
@@ -44,6 +46,9 @@ class Options:
     """Only the first prompts; 0 = all."""
     batch: int = 24
     most_tokens: int = 90
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """bfloat16 is fast on processors that compute with it (AVX512-BF16, AMX) and very slow on
+    others."""
     held_out: Path = HELD_OUT
     """JSONL with `prompt`: near copies of these are left out."""
 
@@ -74,7 +79,7 @@ def main() -> None:
     """Record and say how fast it went."""
     options = tyro.cli(Options, description=__doc__)
     prompts = chosen_prompts(options)
-    model = BaseAnswers(most_tokens=options.most_tokens)
+    model = BaseAnswers(most_tokens=options.most_tokens, dtype=getattr(torch, options.dtype))
     started = time.perf_counter()
 
     def tell(count: int) -> None:

@@ -123,6 +123,7 @@ def test_a_photo_without_questions_is_just_asked_for() -> None:
 
 
 def test_talk_holds_no_face() -> None:
+    assert len(face_talk(PAIRS, generator(3), most=1)) == 1
     turns = face_talk(PAIRS, generator(3))
     assert 1 <= len(turns) <= 4
     assert set(turns) <= set(PAIRS)

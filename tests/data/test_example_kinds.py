@@ -15,6 +15,7 @@ from facegpt.data.examples import (
     FaceTarget,
     ImageToFace,
     Instructions,
+    Notes,
     SituationToFace,
     Talk,
     TextToFace,
@@ -23,8 +24,9 @@ from facegpt.data.expression_targets import expression_mask
 from facegpt.data.instructions import Instruction
 from facegpt.data.mixture import seeded
 from facegpt.data.situations import Situation
-from facegpt.data.table import FaceTable
+from facegpt.data.table import FaceTable, StoredFace
 from facegpt.morphable.blendshapes import expression_from_arkit
+from facegpt.morphable.default import load_default
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.rendering.renderer import Renderer
@@ -134,6 +136,37 @@ def test_talk_asks_for_no_face(faces: FaceTable) -> None:
         assert torch.equal(example.image, faces[5].photo)
     assert {len(e.messages) for e in examples} == {1, 3, 5}
     assert len({e.answer for e in examples}) > 1
+
+
+class Measured(FaceTable):
+    """The faces of a table, with the theta of a plain face."""
+
+    def __init__(self, faces: FaceTable) -> None:
+        vars(self).update(vars(faces))
+
+    def __getitem__(self, row: int) -> StoredFace:
+        face = super().__getitem__(row)
+        return replace(face, row=replace(face.row, theta=torch.zeros(257)))
+
+
+def test_a_note_stands_between_the_photo_and_the_words(faces: FaceTable) -> None:
+    measured, notes = Measured(faces), Notes(load_default())
+    for example in drawn(Talk(measured, [5], notes=notes), 0, 6):
+        check_form(example)
+        first, second, third = example.messages[0]["content"][:3]
+        assert (first["type"], third["type"]) == ("image", "text")
+        assert second["text"].startswith("[face: smile ")
+        assert second["text"].endswith("]\n")
+        assert not any("[face: " in text for _, text in said(example)[1:])
+    half = ImageToFace(measured, [4], notes=replace(notes, share=0.5))
+    noted = ["[face: " in said(example)[0][1] for example in drawn(half, 0)]
+    assert 8 < sum(noted) < 32
+
+
+def test_a_face_that_nobody_measured_has_no_note(faces: FaceTable) -> None:
+    for example in drawn(Talk(faces, [5], notes=Notes(load_default())), 0, 4):
+        check_form(example)
+        assert "[face" not in said(example)[0][1]
 
 
 def test_composed_people_are_what_is_said_of_them(tiny_face_model: MorphableModel) -> None:

@@ -143,6 +143,8 @@ def test_faces_without_words_cannot_talk(faces: FaceTable) -> None:
         {"reason": 1.5},
         {"short": 0.7, "implicit": 0.7},
         {"turns_before": -1},
+        {"talk_turns": 0},
+        {"note": 2.0},
         {"length": 0},
         {"talk": float("nan")},
     ],
@@ -158,3 +160,30 @@ def test_the_mixture_ends(faces: FaceTable, tiny_face_model: MorphableModel) -> 
     for index in (10, -1):
         with pytest.raises(IndexError, match="a mixture of 10"):
             mixture[index]
+
+
+def test_short_and_long_texts_are_runs_of_their_own(
+    faces: FaceTable, tiny_face_model: MorphableModel
+) -> None:
+    settings = MixtureSettings(0.0, 1.0, 1.0, 0.0, 0.0, 0.0, short=0.25, run=4)
+    mixture = mixture_of(faces, tiny_face_model, settings)
+    kinds = [mixture.schedule(index)[0] for index in range(4 * BLOCK)]
+    assert all(len(set(kinds[i : i + 4])) == 1 for i in range(0, len(kinds), 4))
+    shares = {kind: kinds.count(kind) / len(kinds) for kind in set(kinds)}
+    assert shares == pytest.approx(
+        {"text": 0.375, "short text": 0.125, "composed": 0.375, "short composed": 0.125}, abs=1e-3
+    )
+    lengths = {
+        kind: [
+            len(mixture[index].messages[-1]["content"][-1]["text"])
+            for index in range(400)
+            if mixture.schedule(index)[0] == kind
+        ]
+        for kind in ("composed", "short composed")
+    }
+    assert max(lengths["short composed"]) < sum(lengths["composed"]) / len(lengths["composed"])
+
+
+def test_a_note_needs_a_morphable_model(faces: FaceTable) -> None:
+    with pytest.raises(DatasetError, match=r"--mixture\.note"):
+        face_mixture(MixtureSettings(note=0.5), faces=faces)

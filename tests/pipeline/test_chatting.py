@@ -1,5 +1,7 @@
 """Conversations: words stream, faces are numbered, photos give their geometry."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,42 @@ def test_the_photo_changes_what_is_said(facegpt: FaceGPT, photo: np.ndarray) -> 
     said = {facegpt.chat([user("Who?", p)], max_new_tokens=12).text for p in (photo, dark)}
     said.add(facegpt.chat([user("Who?")], max_new_tokens=12).text)
     assert len(said) == 3
+
+
+@pytest.fixture
+def note_reader(facegpt: FaceGPT) -> Iterator[FaceGPT]:
+    """The same model, as if it had been trained with notes."""
+    facegpt.network.model.config.reads_face_note = True
+    yield facegpt
+    facegpt.network.model.config.reads_face_note = False
+
+
+def test_what_was_read_from_a_photo_stands_beside_it(
+    note_reader: FaceGPT, photo: np.ndarray
+) -> None:
+    reader = note_reader.reader
+    seen = note_reader.look(photo)
+    [note] = reader.notes([seen])
+    assert note.startswith("[face: smile ")
+    messages = [user("Who?", seen), {"role": "assistant", "content": "A man."}, user("And now?")]
+    chat = prepare_chat(messages, note_reader.network, reader)
+    first, _, last = chat.conversation.messages
+    assert [part["type"] for part in first["content"]] == ["image", "text", "text"]
+    assert first["content"][1]["text"] == f"{note}\n"
+    assert last["content"] == [{"type": "text", "text": "And now?"}]
+    assert "[face" not in str(messages)
+
+
+def test_weights_trained_without_notes_get_none(facegpt: FaceGPT, photo: np.ndarray) -> None:
+    seen = facegpt.look(photo)
+    assert facegpt.reader.notes([seen]) == [""]
+    chat = prepare_chat([user("Who?", seen)], facegpt.network, facegpt.reader)
+    assert "[face" not in str(chat.conversation.messages)
+
+
+def test_a_description_reads_the_note_too(note_reader: FaceGPT, photo: np.ndarray) -> None:
+    with saying(note_reader.network, "She smiles."):
+        assert note_reader.describe(photo, ["How?"]) == "She smiles."
 
 
 def test_faces_are_counted_through_the_conversation(facegpt: FaceGPT) -> None:

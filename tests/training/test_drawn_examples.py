@@ -96,5 +96,5 @@ def test_composed_people_need_no_data() -> None:
     config = replace(PRESETS["nano"], mixture=MixtureShares(0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
     drawn = draw_examples(config, 2)
     assert len(drawn.training) == 2
-    assert drawn.training.schedule.kinds == ("composed",)
+    assert drawn.training.schedule.kinds == ("composed", "short composed")
     assert drawn.held_out == []

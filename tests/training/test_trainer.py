@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from facegpt.data.mixture import Example
+from facegpt.model.adapter import adapter_parameters
 from facegpt.training.checkpoints import checkpoints
 from facegpt.training.collate import Collator
-from facegpt.training.config import ObjectiveWeights, OptimiserSettings, TrainConfig
+from facegpt.training.config import (
+    ObjectiveWeights,
+    OptimiserSettings,
+    TrainConfig,
+    TrainConfigError,
+)
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import Parts, build_parts
 from facegpt.training.terms import NonFiniteTermError
@@ -196,3 +202,19 @@ def test_words_alone_leave_the_head_alone(tmp_path: Path) -> None:
     assert "face" not in line
     for name, weight in parts.model.face_head.named_parameters():
         assert torch.equal(weight, before[name])
+
+
+def test_what_is_frozen_stays_as_it_was(tmp_path: Path) -> None:
+    trainer, parts = made(quick(tmp_path, steps=2, freeze_below=1))
+    before = {k: v.detach().clone() for k, v in adapter_parameters(parts.model).items()}
+    trainer.train()
+    moved = {k for k, v in adapter_parameters(parts.model).items() if not torch.equal(v, before[k])}
+    assert moved
+    assert all("layers.1." in name or name.startswith("head.") for name in moved)
+    assert any(name.startswith("head.") for name in moved)
+    assert any("layers.1." in name for name in moved)
+
+
+def test_something_must_learn(tmp_path: Path) -> None:
+    with pytest.raises(TrainConfigError, match="--freeze-below 9 freezes all 2 layers"):
+        made(quick(tmp_path, freeze_below=9))

@@ -171,16 +171,16 @@ def image_conversation(
 
 
 def face_talk(
-    pairs: Sequence[tuple[str, str]], generator: torch.Generator
+    pairs: Sequence[tuple[str, str]], generator: torch.Generator, most: int = 4
 ) -> list[tuple[str, str]]:
-    """A conversation about a photo in words only: one to four of the questions and answers.
+    """A conversation about a photo in words only: one to `most` of the questions and answers.
 
     Raises:
         ValueError: There are no pairs.
     """
     if not pairs:
         raise ValueError("a conversation in words needs at least one question with its answer")
-    return _some(pairs, 1, 4, generator)
+    return _some(pairs, 1, most, generator)
 
 
 def negative_request(generator: torch.Generator) -> str:

@@ -23,13 +23,14 @@ from facegpt.data.conversations import (
     reasoned_answer,
 )
 from facegpt.data.expression_targets import EXPRESSION, expression_mask, expressions_of
+from facegpt.data.face_note import face_notes
 from facegpt.data.instructions import Instruction
 from facegpt.data.schema import LANDMARK_COUNT
 from facegpt.data.situations import Situation
 from facegpt.data.table import FaceTable, StoredFace
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.model import MorphableModel
-from facegpt.morphable.parameters import PARAMETER_COUNT
+from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.perception.images import load_image
 from facegpt.rendering.renderer import Renderer
 
@@ -79,6 +80,23 @@ Augment = Callable[[FaceTarget, torch.Generator], FaceTarget]
 it must not mirror faces that words call left or right."""
 
 
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """The line of measured words that stands beside a photo while it is talked about."""
+
+    model: MorphableModel
+    share: float = 1.0
+    """How often it is there."""
+
+    def of(self, face: StoredFace, generator: torch.Generator) -> str:
+        """The line of a face; empty by chance, and of a face whose theta nobody knows."""
+        theta = face.row.theta
+        if float(torch.rand((), generator=generator)) >= self.share or theta is None:
+            return ""
+        parameters = FaceParameters.from_vector(theta[None])
+        return face_notes(parameters, self.model, is_grey=[face.row.is_grey])[0]
+
+
 @runtime_checkable
 class ExampleSource(Protocol):
     """One kind of data."""
@@ -101,6 +119,7 @@ class ImageToFace:
     most_turns: int = 2
     """Question-answer pairs that are fused with the request: 0 to this many."""
     augment: Augment | None = None
+    notes: Notes | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -111,7 +130,8 @@ class ImageToFace:
         target = _target(face, self.augment, generator)
         pairs = _some(face.row.conversations, self.most_turns, generator)
         *before, (request, answer) = image_conversation(pairs, generator)
-        messages = conversation(before, request, image=True)
+        note = self.notes.of(face, generator) if self.notes else ""
+        messages = conversation(before, request, image=True, note=note)
         return Example("image", messages, answer, target.photo, target)
 
 
@@ -238,6 +258,8 @@ class Talk:
     rows: Sequence[int]
     """Faces with conversations."""
     augment: Augment | None = None
+    notes: Notes | None = None
+    most_turns: int = 4
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -246,8 +268,10 @@ class Talk:
         """Some question-answer pairs; the last answer is the one to learn."""
         face = self.faces[self.rows[row]]
         photo = _target(face, self.augment, generator).photo
-        *before, (question, answer) = face_talk(face.row.conversations, generator)
-        return Example("talk", conversation(before, question, image=True), answer, photo)
+        *before, (question, answer) = face_talk(face.row.conversations, generator, self.most_turns)
+        note = self.notes.of(face, generator) if self.notes else ""
+        messages = conversation(before, question, image=True, note=note)
+        return Example("talk", messages, answer, photo)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,8 +299,11 @@ class Instructions:
         return Example("replay", messages, answer, image)
 
 
-def conversation(before: Turns, request: str, *, image: bool = False) -> list[Message]:
-    """Turns that are over and what the user says now, as messages; a picture comes first of all."""
+def conversation(
+    before: Turns, request: str, *, image: bool = False, note: str = ""
+) -> list[Message]:
+    """Turns that are over and what the user says now, as messages; a picture comes first of all,
+    and what was measured on it is the next line."""
     messages: list[Message] = []
     for question, answer in before:
         messages.append(_message("user", question))
@@ -284,7 +311,14 @@ def conversation(before: Turns, request: str, *, image: bool = False) -> list[Me
     messages.append(_message("user", request))
     if image:
         messages[0]["content"].insert(0, {"type": "image"})
+    if note:
+        messages[0]["content"].insert(1, note_part(note))
     return messages
+
+
+def note_part(note: str) -> dict[str, str]:
+    """The line of `face_note` as a part of the message that shows the picture."""
+    return {"type": "text", "text": f"{note}\n"}
 
 
 def draw(count: int, generator: torch.Generator) -> int:

@@ -22,6 +22,7 @@ from facegpt.data.examples import (
     FaceTarget,
     ImageToFace,
     Instructions,
+    Notes,
     SituationToFace,
     Talk,
     TextToFace,
@@ -36,6 +37,10 @@ __all__ = ["Example", "FaceTarget", "Mixture", "MixtureSettings", "Schedule", "f
 
 BLOCK = 1000
 """Examples in which every kind has its exact share."""
+
+_SHORT = {"text": "short text", "composed": "short composed"}
+_REASONED = "reasoned situation"
+"""Lengths that are runs of their own, so that a batch of one kind is padded little."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,11 @@ class MixtureSettings:
     evaluation."""
     turns_before: int = 2
     """A photo's face is asked for after 0 to this many questions about the photo (A.3)."""
+    talk_turns: int = 4
+    """Talk about a photo has one to so many questions."""
+    note: float = 0.0
+    """Share of the talk about photos beside which a line of measured words stands (`face_note`);
+    of requests for their faces a third as many."""
     run: int = 1
     """So many examples of one kind follow each other. The size of a batch makes batches of one
     kind, which are padded less: photos need 50 tokens, descriptions 150."""
@@ -76,16 +86,21 @@ class MixtureSettings:
                 raise DatasetError(f"--mixture.{name} must be zero or more, got {weight}")
         if not sum(self.weights.values()) > 0:
             raise DatasetError("--mixture needs at least one kind above zero")
-        for name in ("reason", "short", "implicit"):
+        for name in ("reason", "short", "implicit", "note"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DatasetError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.short + self.implicit > 1:
             raise DatasetError("--mixture.short and --mixture.implicit add up to more than 1")
-        if self.turns_before < 0 or self.length < 1 or self.run < 1:
+        if self.turns_before < 0:
             raise DatasetError(
-                f"--mixture.turns-before must be zero or more, --mixture.length and --mixture.run "
-                f"at least 1, got {self.turns_before}, {self.length} and {self.run}"
+                f"--mixture.turns-before must be zero or more, got {self.turns_before}"
             )
+        for name in ("talk_turns", "length", "run"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise DatasetError(
+                    f"--mixture.{flag} must be at least 1, got {getattr(self, name)}"
+                )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -167,7 +182,21 @@ class Mixture(torch.utils.data.Dataset[Example]):
         self.settings = settings
         self.sources = dict(sources)
         lengths = {kind: len(source) for kind, source in sources.items()}
-        self.schedule = Schedule(settings.weights, lengths, settings.seed, settings.run)
+        self.schedule = Schedule(self._parted(), lengths, settings.seed, settings.run)
+
+    def _parted(self) -> dict[str, float]:
+        """The weights, those of kinds with long and short answers or texts parted by length."""
+        weights = self.settings.weights
+        shares = dict.fromkeys(_SHORT, self.settings.short)
+        parts = _SHORT | {"situation": _REASONED}
+        if _REASONED in self.sources:
+            known = len(self.sources[_REASONED]) / len(self.sources["situation"])
+            shares["situation"] = self.settings.reason * known
+        for kind, part in parts.items():
+            if part in self.sources and len(self.sources[part]):
+                weights[part] = weights[kind] * shares[kind]
+                weights[kind] -= weights[part]
+        return weights
 
     def __len__(self) -> int:
         return self.settings.length
@@ -218,18 +247,36 @@ def face_mixture(
         DatasetError: A kind with a weight has no data.
     """
     sources: dict[str, ExampleSource] = {}
+    if settings.note > 0 and model is None:
+        raise DatasetError(
+            "--mixture.note above zero needs a morphable model to measure faces with"
+        )
     if faces is not None:
         chosen = list(range(len(faces))) if rows is None else list(rows)
         described = _chosen_with(faces, "descriptions", chosen)
         talked = _chosen_with(faces, "conversations", chosen)
-        sources["image"] = ImageToFace(faces, chosen, settings.turns_before, augment)
-        sources["text"] = TextToFace(faces, described, settings.short, settings.implicit)
-        sources["talk"] = Talk(faces, talked, augment=augment)
+        named = _chosen_with(faces, "short", chosen)
+        image_notes = _notes(model, settings.note / 3)
+        sources["image"] = ImageToFace(faces, chosen, settings.turns_before, augment, image_notes)
+        implicit = min(settings.implicit / max(1 - settings.short, 1e-9), 1.0)
+        sources["text"] = TextToFace(faces, described, 0.0, implicit)
+        sources[_SHORT["text"]] = TextToFace(faces, named, 1.0)
+        sources["talk"] = Talk(
+            faces, talked, augment, _notes(model, settings.note), settings.talk_turns
+        )
     if model is not None:
-        sources["composed"] = ComposedToFace(model, settings.short, seed=settings.seed)
-        sources["situation"] = SituationToFace(model, situations, settings.reason)
+        sources["composed"] = ComposedToFace(model, 0.0, seed=settings.seed)
+        sources[_SHORT["composed"]] = ComposedToFace(model, 1.0, seed=settings.seed + 1)
+        sources["situation"] = SituationToFace(model, situations, 0.0)
+        told = [situation for situation in situations if situation.face]
+        if told and settings.reason > 0:
+            sources[_REASONED] = SituationToFace(model, told, 1.0)
     sources["replay"] = Instructions(_Concatenated(instructions))
     return Mixture(settings, sources)
+
+
+def _notes(model: MorphableModel | None, share: float) -> Notes | None:
+    return Notes(model, share) if model is not None and share > 0 else None
 
 
 class _Concatenated(Sequence[Instruction]):

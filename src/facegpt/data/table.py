@@ -124,7 +124,8 @@ class FaceTable:
         return values
 
     def with_text(self, name: str) -> Int[Tensor, "face"]:
-        """Numbers of the faces that have at least one of: descriptions, conversations, implicit."""
+        """Numbers of the faces that have at least one of: descriptions, conversations, implicit,
+        short."""
         if name not in self._lengths:
             self._lengths[name] = self._lengths_of(name)
         return self._lengths[name].nonzero().flatten()
@@ -135,7 +136,8 @@ class FaceTable:
         lengths: list[int] = []
         for shard in range(len(self._paths)):
             column = self._file(shard).read(columns=[name], use_threads=False).column(0)
-            lengths += pc.list_value_length(column).to_pylist()  # type: ignore[attr-defined]
+            measured = pc.utf8_length if name == "short" else pc.list_value_length  # type: ignore[attr-defined]
+            lengths += measured(column).to_pylist()
         return torch.tensor(lengths, dtype=torch.long)
 
     def _decode(self, row: FaceRow) -> StoredFace:

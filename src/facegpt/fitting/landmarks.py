@@ -111,7 +111,9 @@ def _gauss_newton_step(
     active = rows * (outside != 0).unsqueeze(-1)
     normal[:, delta, delta] += active.transpose(1, 2) @ rows / DEVIATION**2
     gradient[:, delta] -= outside @ rows
-    unknowns = unknowns + torch.linalg.solve(normal, gradient)
+    # Not linalg.solve: MKL's threaded LU can hang on AMD once somebody has called set_num_threads.
+    factor = torch.linalg.cholesky(normal)
+    unknowns = unknowns + torch.cholesky_solve(gradient.unsqueeze(-1), factor).squeeze(-1)
     return unknowns[:, :6], unknowns[:, 6:]
 
 

@@ -33,9 +33,13 @@ _MODEL_FIELDS = (
     "theta_center",
     "theta_scale",
     "morphable_model",
+    "reads_face_note",
     "image_size",
 )
 """Of the model's config, saved with the adapter: with them `wrap` makes the model it fits."""
+
+_SINCE_FORMAT_1 = {"reads_face_note": False}
+"""Fields that older files lack."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +189,8 @@ def read_adapter_record(folder: Path | str) -> AdapterRecord:
         record = json.loads((folder / CONFIG_FILE).read_text())
         if record["format"] != FORMAT:
             raise KeyError(record["format"])
-        return AdapterRecord(
-            AdapterConfig(**record["adapter"]), record["backbone"], record["model"]
-        )
+        model = _SINCE_FORMAT_1 | record["model"]
+        return AdapterRecord(AdapterConfig(**record["adapter"]), record["backbone"], model)
     except (ValueError, KeyError, TypeError) as error:
         raise AdapterMismatchError(
             f"{folder / CONFIG_FILE} is not a config of the format {FORMAT} ({error}); train or "

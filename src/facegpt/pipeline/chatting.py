@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from facegpt.data.conversations import FACE_TOKEN
+from facegpt.data.examples import note_part
 from facegpt.fitting.found import FoundFace
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.pipeline.errors import RequestError
@@ -82,6 +83,7 @@ def prepare_chat(
     if not question:
         raise RequestError("the last message has no text; say or ask something")
     images = [face.aligned.crop for face in photos]
+    _put_notes(turns, reader.notes(photos))
     return PreparedChat(
         Conversation(turns, images), photos[-1] if photos else None, faces_before, question
     )
@@ -161,6 +163,18 @@ class ShownText:
             text += f"[face {number}]"
             number, run = number + 1, []
         return text.removesuffix(f"[face {number - 1}]")
+
+
+def _put_notes(turns: Sequence[dict[str, Any]], notes: Sequence[str]) -> None:
+    """Beside each photo what was read from it, the notes of a turn before its words."""
+    if not any(notes):
+        return
+    left = iter(notes)
+    for turn in turns:
+        shown = [part for part in turn["content"] if part["type"] == "image"]
+        said = [part for part in turn["content"] if part["type"] == "text"]
+        read = [note_part(next(left)) for _ in shown]
+        turn["content"] = [*shown, *read, *said]
 
 
 def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:

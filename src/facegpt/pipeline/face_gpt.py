@@ -248,9 +248,13 @@ class FaceGPT:
             NoFaceError: There is none.
         """
         face = image if isinstance(image, FoundFace) else self.look(image)
+        [note] = self.reader.notes([face])
         asked = [
-            Conversation([user_turn(self.network.plain(q), image=True)], [face.aligned.crop])
-            for q in questions
+            Conversation(
+                [user_turn(self.network.plain(question), image=True, note=note)],
+                [face.aligned.crop],
+            )
+            for question in questions
         ]
         speaking = Speaking(_SENTENCES_TOKENS, may_make_faces=False)
         answers = [_in_sentences(said) for said in self.network.answer(asked, speaking)]

@@ -127,6 +127,11 @@ class Network:
         """Tokens of question and answer together that the model can read."""
         return int(self.model.config.get_text_config().max_position_embeddings)
 
+    @property
+    def reads_face_note(self) -> bool:
+        """Whether the model was trained with a line of measured words beside each photo."""
+        return bool(self.model.config.reads_face_note)
+
     def plain(self, text: str) -> str:
         """A text in which nothing counts as a token of the chat: `<FACE>` becomes (FACE)."""
         for token in self.processor.tokenizer.get_added_vocab():

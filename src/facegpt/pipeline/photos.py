@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from facegpt.data.face_note import face_notes
 from facegpt.fitting.found import FoundFace, find_faces, reconstruction_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, FitResult, FitSettings, fit_faces, measure_fit
 from facegpt.morphable.model import MorphableModel
@@ -71,6 +72,14 @@ class PhotoReader:
         """Theta of aligned faces by the forced answer."""
         messages = [user_turn(image_request(), image=True), answer_turn()]
         return self.network.faces_of([Conversation(messages, [f.aligned.crop]) for f in found])
+
+    def notes(self, found: Sequence[FoundFace]) -> list[str]:
+        """What the model shall read beside each photo when it talks about it: the measurements of
+        its own prediction in words. Empty for weights that were trained without."""
+        if not found or not self.network.reads_face_note:
+            return [""] * len(found)
+        is_grey = [face.photo.is_grey for face in found]
+        return face_notes(self.predict(found), self.model, is_grey=is_grey)
 
     def reconstructions(
         self, found: Sequence[FoundFace], theta: FaceParameters

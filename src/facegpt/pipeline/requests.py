@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from facegpt.data.conversations import FACE_TOKEN, forced_answer, reasoned_answer, wordings
+from facegpt.data.examples import note_part
 from facegpt.data.phrases_requests import IMPERATIVES
 from facegpt.pipeline.errors import RequestError
 from facegpt.pipeline.lexicon import is_implicit
@@ -73,9 +74,15 @@ def image_request() -> str:
     return wordings("image")[0]
 
 
-def user_turn(text: str, *, image: bool = False) -> dict[str, Any]:
-    """What the user says, as a message."""
-    parts = [{"type": "image"}] if image else []
+def user_turn(text: str, *, image: bool = False, note: str = "") -> dict[str, Any]:
+    """What the user says, as a message.
+
+    Args:
+        image: A photo is shown.
+        note: What was read from the photo (`PhotoReader.notes`); empty: nothing.
+    """
+    parts: list[dict[str, str]] = [{"type": "image"}] if image else []
+    parts += [note_part(note)] if note else []
     return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
 
 

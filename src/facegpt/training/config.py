@@ -141,14 +141,21 @@ class MixtureShares:
     """Share of implicit sentences among texts; 0 keeps them for evaluation."""
     turns_before: int = 2
     """A photo's face is asked for after 0 to this many questions about the photo."""
+    talk_turns: int = 4
+    """Talk about a photo has one to so many questions."""
+    note: float = 0.0
+    """Share of the talk about photos beside which a line of measured words stands, and three times
+    the share of requests for their faces. Above zero the weights ask for that line in use, too."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value >= 0:
                 raise ValueError(f"--mixture.{_flag(name)} must be zero or more, got {value}")
-        for name in ("reason", "short", "implicit"):
+        for name in ("reason", "short", "implicit", "note"):
             if getattr(self, name) > 1:
                 raise ValueError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.talk_turns < 1:
+            raise ValueError(f"--mixture.talk-turns must be at least 1, got {self.talk_turns}")
         kinds = (self.image, self.text, self.composed, self.situation, self.talk, self.replay)
         if not sum(kinds) > 0:
             raise ValueError("--mixture needs at least one kind above zero")
@@ -179,6 +186,9 @@ class TrainConfig:
     right."""
     balance: str = ""
     """Label of the data whose rare groups are drawn twice as often (preset vision)."""
+    freeze_below: int = 0
+    """Layers of the decoder below this number, the projector and the row of <FACE> keep what they
+    have learnt; a step then skips their gradients. For going on from trained weights."""
     supervise_photos: bool = False
     """Also compare with the theta that was fitted to photos (Table 8), not only with theta that is
     known because the face was composed."""
@@ -202,7 +212,8 @@ class TrainConfig:
     """Examples at once and per process."""
     accumulation: int = 4
     """Batches per update."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the hardware computes with it, else float32."""
     activation_checkpointing: bool = False
     """Recompute activations on the way back: half the memory, a third more time."""
     workers: int = 0
@@ -236,6 +247,7 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"--{_flag(name)} must be at least 1, got {getattr(self, name)}")
         for name in (
+            "freeze_below",
             "perceptual_every",
             "workers",
             "save_every",

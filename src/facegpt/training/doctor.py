@@ -39,6 +39,7 @@ from facegpt.training.doctor_checks import (
 from facegpt.training.examples import Reshuffled, draw_examples
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import DEBUG_RENDER_PX, Loaded, build_objective, load_model
+from facegpt.training.precision import in_bfloat16
 from facegpt.training.presets import PRESETS
 from facegpt.training.trainer import FaceTrainer
 
@@ -123,7 +124,7 @@ def doctor(config: TrainConfig, *, checkpoint: Path | None = None) -> DoctorRepo
 def _precision(config: TrainConfig, loaded: Loaded) -> torch.autocast:
     """As in training: what is frozen may be bfloat16, what learns is float32."""
     device = next(loaded[0].parameters()).device.type
-    return torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16")
+    return torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(config))
 
 
 def _skipped(name: str) -> Check:

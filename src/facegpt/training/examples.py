@@ -88,12 +88,11 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
         kept_back = _kept_back(config, len(faces))
     rows = None if faces is None else sorted(set(range(len(faces))) - set(kept_back))
     model = None
-    if config.mixture.composed > 0 or config.mixture.situation > 0:
+    mixture = config.mixture
+    if mixture.composed > 0 or mixture.situation > 0 or mixture.note > 0:
         model = load_morphable_model(config.morphable_model)
-    mixture = face_mixture(
-        MixtureSettings(
-            **vars(config.mixture), run=config.batch_size, length=length, seed=config.seed
-        ),
+    training = face_mixture(
+        MixtureSettings(**vars(mixture), run=config.batch_size, length=length, seed=config.seed),
         faces=faces,
         rows=rows,
         model=model,
@@ -104,10 +103,10 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
     if not config.supervise_photos:
         sources = {
             kind: WithoutTheta(source) if kind in ("image", "text") else source
-            for kind, source in mixture.sources.items()
+            for kind, source in training.sources.items()
         }
-        mixture = Mixture(mixture.settings, sources)
-    return Drawn(mixture, _held_out(config, faces, kept_back))
+        training = Mixture(training.settings, sources)
+    return Drawn(training, _held_out(config, faces, kept_back))
 
 
 def changed(target: FaceTarget, generator: torch.Generator) -> FaceTarget:

@@ -4,6 +4,7 @@ Nothing is downloaded: a model that is not on this disk is an error that says wh
 how parts are put together, not how they are trained (`run.py`).
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from facegpt.training.config import TrainConfig, TrainConfigError
 from facegpt.training.debug import debug_examples, rendered_faces, tiny_backbone
 from facegpt.training.examples import Reshuffled, draw_examples
 from facegpt.training.objective import FaceObjective
+from facegpt.training.precision import in_bfloat16
 from facegpt.training.trainer import Examples
 
 DEBUG_RENDER_PX = 64
@@ -90,6 +92,7 @@ def load_model(config: TrainConfig) -> Loaded:
             f"{sorted(MODELS)}"
         )
     model, processor = MODELS[config.recipe](config)
+    model.config.reads_face_note |= config.mixture.note > 0
     wanted = AdapterConfig(**vars(config.adapter))
     if not has_adapter(model):
         add_adapter(model, wanted, torch.Generator().manual_seed(config.seed))
@@ -101,9 +104,36 @@ def load_model(config: TrainConfig) -> Loaded:
     for weight in adapter_parameters(model).values():
         # In bfloat16 small steps would be lost.
         weight.data = weight.data.float()
-    if config.precision == "bfloat16":
+    if config.freeze_below:
+        freeze_below(model, config.freeze_below)
+    if in_bfloat16(config):
         trust_autocast(model)
     return model, processor
+
+
+def freeze_below(model: FaceGPTForConditionalGeneration, layer: int) -> None:
+    """Let nothing learn that comes before a layer of the decoder.
+
+    Raises:
+        TrainConfigError: No layer of the adapter is above.
+    """
+    depths = {name: _depth(name) for name in adapter_parameters(model)}
+    deepest = max(depths.values())
+    if layer > deepest:
+        raise TrainConfigError(
+            f"--freeze-below {layer} freezes all {deepest + 1} layers of the decoder; lower it"
+        )
+    for name, weight in adapter_parameters(model).items():
+        weight.requires_grad_(depths[name] >= layer or name.startswith("head."))
+
+
+_LAYER = re.compile(r"^lora\..*?\blayers\.(\d+)\.")
+
+
+def _depth(name: str) -> int:
+    """The layer of a weight; -1 outside the layers."""
+    found = _LAYER.match(name)
+    return int(found[1]) if found else -1
 
 
 def trust_autocast(model: nn.Module) -> None:
@@ -202,7 +232,7 @@ MODELS: dict[str, Callable[[TrainConfig], Loaded]] = {
 
 def _dtype(config: TrainConfig) -> torch.dtype:
     """Of the weights that do not learn."""
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
+    return torch.bfloat16 if in_bfloat16(config) else torch.float32
 
 
 def _first_line(error: Exception) -> str:

@@ -34,26 +34,24 @@ NANO = replace(
     head_hidden_sizes=(1024,),
     adapter=AdapterSettings(rank=32, alpha=64.0, dropout=0.0),
     optimiser=OptimiserSettings(
-        learning_rate=4e-4,
-        head_learning_rate=8e-4,
-        token_learning_rate=8e-4,
-        warmup_steps=10,
-        schedule="cosine",
+        learning_rate=3e-4, head_learning_rate=5e-4, warmup_steps=10, schedule="cosine"
     ),
-    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.12),
+    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.1, measured=2.0),
     supervise_photos=True,
     mixture=MixtureShares(
-        image=1.6,
-        text=0.7,
-        composed=0.35,
-        situation=0.3,
-        talk=0.5,
+        image=0.9,
+        text=0.45,
+        composed=0.45,
+        situation=0.8,
+        talk=0.25,
         replay=0.3,
-        reason=0.4,
-        short=0.3,
-        turns_before=1,
+        reason=0.25,
+        short=0.7,
+        turns_before=0,
+        talk_turns=2,
+        note=1.0,
     ),
-    steps=360,
+    steps=290,
     batch_size=16,
     accumulation=2,
     perceptual_every=0,
@@ -61,7 +59,7 @@ NANO = replace(
     held_out=96,
     activation_checkpointing=False,
 )
-"""Second stage of the shipped nano (docs/training.md). lambda_face is not the paper's: in a few
+"""Last stage of the shipped nano (docs/training.md). lambda_face is not the paper's: in a few
 hundred steps the text loss alone would steer so small a model."""
 
 VISION = replace(

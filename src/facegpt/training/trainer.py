@@ -35,6 +35,7 @@ from facegpt.training.collate import TrainingBatch, moved
 from facegpt.training.config import TrainConfig
 from facegpt.training.measured_term import MeasuredTerm
 from facegpt.training.objective import FaceObjective, TargetBatch
+from facegpt.training.precision import in_bfloat16
 from facegpt.training.terms import NonFiniteTermError, TermBook, first_non_finite
 
 
@@ -64,7 +65,7 @@ def training_arguments(config: TrainConfig, *, cpu: bool) -> TrainingArguments:
         optim="adamw_torch",
         weight_decay=config.optimiser.weight_decay,
         max_grad_norm=config.optimiser.clip_norm,
-        bf16=config.precision == "bfloat16",
+        bf16=in_bfloat16(config),
         activation_checkpointing=config.activation_checkpointing,
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,
@@ -363,7 +364,8 @@ def weight_groups(model: FaceGPTForConditionalGeneration) -> dict[str, dict[str,
     """The weights that learn, by the group whose learning rate they have and by their name."""
     groups: dict[str, dict[str, Tensor]] = {"adapter": {}, "head": {}, "token": {}}
     for name, weight in adapter_parameters(model).items():
-        groups[_GROUPS[name.split(".")[0]]][name] = weight
+        if weight.requires_grad:
+            groups[_GROUPS[name.split(".")[0]]][name] = weight
     return groups
 
 
