@@ -34,12 +34,22 @@ class Options:
     """A folder of nano weights, such as `best` or `last` of a run."""
     autoencoder: Path
     """The folder of the tower that the run started from."""
+    average_with: Path | None = None
+    """Folder of the weights that the run went on from: what is shipped lies on the way from there
+    to the run, which keeps more of what photos had taught."""
+    share: float = 1.0
+    """How far on that way, 0 to 1."""
     output: Path = NANO_WEIGHTS
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Matrices in bfloat16, vectors as they are."""
     return {k: v.to(torch.bfloat16) if v.ndim > 1 else v for k, v in tensors.items()}
+
+
+def between(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the straight way from `start` to `end` (Wortsman et al. 2022)."""
+    return {k: torch.lerp(start[k].float(), end[k].float(), share) for k in end}
 
 
 def main(options: Options) -> None:
@@ -50,6 +60,9 @@ def main(options: Options) -> None:
         fresh = Path(staging) / "nano"
         shutil.copytree(options.run, fresh, ignore=shutil.ignore_patterns("validation.json"))
         adapter = load_file(fresh / WEIGHTS_FILE)
+        if options.average_with:
+            former = load_file(options.average_with / WEIGHTS_FILE)
+            adapter = between(former, adapter, options.share)
         save_file(compact(adapter), fresh / WEIGHTS_FILE, metadata={"format": "pt"})
         head = {k: v.detach().contiguous() for k, v in autoencoder.head.state_dict().items()}
         save_file(head, fresh / THETA_HEAD, metadata={"format": "pt"})

@@ -105,7 +105,7 @@ _TABLE = (
         ),
         commercial_use=None,
         homepage=_OURS,
-        sha256="cee236b9b1ac929156067bf49db1961aed8eeb7ae2a5e8f9bf44e5a48016aa48",
+        sha256="e4fd7198c5d83a061399e761a24624de372ec7a08fab37e18d5755392d533f9d",
         how_to_get="It is shipped with facegpt.",
         shipped=True,
     ),
