@@ -5,8 +5,12 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from facegpt.data.mixture import Example, FaceTarget, MixtureSettings
+from facegpt.data.examples import ComposedToFace, ImageToFace, TextToFace
+from facegpt.data.mixture import Example, FaceTarget, Mixture, MixtureSettings
+from facegpt.data.table import FaceTable
+from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import PARAMETER_COUNT
+from facegpt.training import examples as module
 from facegpt.training.config import MixtureShares, TrainConfigError
 from facegpt.training.examples import Reshuffled, WithoutTheta, changed, draw_examples
 from facegpt.training.presets import PRESETS
@@ -98,3 +102,21 @@ def test_composed_people_need_no_data() -> None:
     assert len(drawn.training) == 2
     assert drawn.training.schedule.kinds == ("composed", "short composed")
     assert drawn.held_out == []
+
+
+def test_theta_of_photos_counts_only_when_supervised(
+    monkeypatch: pytest.MonkeyPatch, tiny_face_model: MorphableModel
+) -> None:
+    table = object.__new__(FaceTable)  # Nothing is read from it.
+    sources = {
+        "image": ImageToFace(table, [0]),
+        "text": TextToFace(table, [0]),
+        "short text": TextToFace(table, [0], short=1.0),
+        "composed": ComposedToFace(tiny_face_model),
+    }
+    monkeypatch.setattr(module, "face_mixture", lambda settings, **_: Mixture(settings, sources))
+    shares = MixtureShares(0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+    for supervised, expected in ((True, set()), (False, {"image", "text", "short text"})):
+        config = replace(PRESETS["nano"], mixture=shares, supervise_photos=supervised)
+        drawn = draw_examples(config, 4).training.sources
+        assert {k for k, source in drawn.items() if isinstance(source, WithoutTheta)} == expected

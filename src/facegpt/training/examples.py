@@ -26,6 +26,9 @@ from facegpt.morphable.registry import load_morphable_model
 from facegpt.training.augmentation import Augmentation, augment
 from facegpt.training.config import TrainConfig, TrainConfigError
 
+_OF_PHOTOS = (ImageToFace, TextToFace)
+"""Their theta was fitted or predicted, not drawn."""
+
 _AS_WORDS_SAY = replace(Augmentation(), mirror=0.0)
 
 
@@ -102,7 +105,7 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
     )
     if not config.supervise_photos:
         sources = {
-            kind: WithoutTheta(source) if kind in ("image", "text") else source
+            kind: WithoutTheta(source) if isinstance(source, _OF_PHOTOS) else source
             for kind, source in training.sources.items()
         }
         training = Mixture(training.settings, sources)
