@@ -8,6 +8,7 @@ import torch
 
 from facegpt.pipeline import FaceGPT, ImaginedFace, NoFaceError, PhotoFace, RequestError
 from facegpt.pipeline.chatting import prepare_chat
+from facegpt.pipeline.network import Conversation, Network
 from tiny_facegpt import nobody, saying, user
 
 MADE = "Sure, it is <FACE>."
@@ -85,9 +86,22 @@ def test_weights_trained_without_notes_get_none(facegpt: FaceGPT, photo: np.ndar
     assert "[face" not in str(chat.conversation.messages)
 
 
-def test_a_description_reads_the_note_too(note_reader: FaceGPT, photo: np.ndarray) -> None:
+def test_a_description_reads_the_note_too(
+    note_reader: FaceGPT, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Conversation] = []
+    answer = Network.answer
+
+    def listening(network: Network, conversations: list[Conversation], *more: object) -> object:
+        asked.extend(conversations)
+        return answer(network, conversations, *more)
+
+    monkeypatch.setattr(Network, "answer", listening)
     with saying(note_reader.network, "She smiles."):
         assert note_reader.describe(photo, ["How?"]) == "She smiles."
+    [note] = note_reader.reader.notes([note_reader.look(photo)])
+    [turn] = asked[0].messages
+    assert [part.get("text") for part in turn["content"]] == [None, f"{note}\n", "How?"]
 
 
 def test_faces_are_counted_through_the_conversation(facegpt: FaceGPT) -> None:

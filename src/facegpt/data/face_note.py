@@ -1,9 +1,9 @@
 """What is measured on a face as one line of plain words, for a language model to read.
 
 A small language model that shall speak about a photo finds it hard to take a fact out of a picture
-token, and easy to take it out of a sentence. So the face is made first, its measurements are put
-into words, and the line stands beside the picture while the model speaks; beyond the paper, whose
-model has seven billion weights and needs none. The same thresholds decide here as in descriptions
+token; a sentence should be easier. So the face is made first, its measurements are put into words,
+and the line stands beside the picture while the model speaks; beyond the paper, whose model has
+seven billion weights and needs none. The same thresholds decide here as in descriptions
 (`facts.py`), and nothing is left to chance.
 """
 
