@@ -163,10 +163,11 @@ def photo_verdicts(network: Network, samples: list[Sample], options: Options) ->
 
 
 def notes_of(network: Network, samples: Sequence[Sample], made: FaceParameters) -> list[str]:
-    """The line that the model reads beside each photo, from its own prediction, as in the chat."""
+    """The lines that the model reads beside each photo, from its own prediction, as in the chat."""
     if not network.reads_face_note:
         return [""] * len(samples)
-    return face_notes(made, load_default(), is_grey=[s.face.is_grey for s in samples])
+    grey = [sample.face.is_grey for sample in samples]
+    return [str(note) for note in face_notes(made, load_default(), is_grey=grey)]
 
 
 def predicted(network: Network, samples: Sequence[Sample]) -> FaceParameters:

@@ -155,12 +155,32 @@ def test_a_note_stands_between_the_photo_and_the_words(faces: FaceTable) -> None
         check_form(example)
         first, second, third = example.messages[0]["content"][:3]
         assert (first["type"], third["type"]) == ("image", "text")
-        assert second["text"].startswith("[face: smile ")
-        assert second["text"].endswith("]\n")
-        assert not any("[face: " in text for _, text in said(example)[1:])
+        assert second["text"].startswith("[face\n")
+        assert second["text"].endswith("\n]\n")
+        assert not any("[face" in text for _, text in said(example)[1:])
     half = ImageToFace(measured, [4], notes=replace(notes, share=0.5))
-    noted = ["[face: " in said(example)[0][1] for example in drawn(half, 0)]
+    noted = ["[face\n" in said(example)[0][1] for example in drawn(half, 0)]
     assert 8 < sum(noted) < 32
+
+
+def test_answers_beside_a_note_are_its_lines(faces: FaceTable) -> None:
+    """The smallest model can learn to find a line; it cannot learn to put it in other words."""
+    talk = Talk(Measured(faces), [5], notes=Notes(load_default()), most_turns=6)
+    turns, lines = set(), set()
+    for example in drawn(talk, 0, 30):
+        [_, *given, _] = example.messages[0]["content"][1]["text"].strip().split("\n")
+        sentences = {line.split(": ", 1)[1] for line in given}
+        answers = [text for role, text in said(example) if role == "assistant"]
+        for answer in [*answers, example.answer]:
+            rest = answer
+            for sentence in sentences:
+                rest = rest.replace(sentence, "")
+            assert not rest.strip(), answer
+        turns.add(len(answers) + 1)
+        lines.add(len(given))
+    assert turns <= set(range(1, 7))
+    assert len(turns) > 3
+    assert len(lines) > 5
 
 
 def test_a_face_that_nobody_measured_has_no_note(faces: FaceTable) -> None:

@@ -154,6 +154,7 @@ def test_obj_of_other_hands(tmp_path: Path) -> None:
         ("v 0 zero 0", "line 1"),
         ("v", "line 1"),
         ("v 0 0 0\nvt 0 0\nf 1/9 1/1 1/1", "texture coordinates"),
+        ("v 0 0 0\nf 1/1 1/1 1/1", "texture coordinates"),
     ],
 )
 def test_damaged_obj_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -69,7 +69,7 @@ def test_what_was_read_from_a_photo_stands_beside_it(
     reader = note_reader.reader
     seen = note_reader.look(photo)
     [note] = reader.notes([seen])
-    assert note.startswith("[face: smile ")
+    assert note.startswith("[face\nexpression: ")
     messages = [user("Who?", seen), {"role": "assistant", "content": "A man."}, user("And now?")]
     chat = prepare_chat(messages, note_reader.network, reader)
     first, _, last = chat.conversation.messages

@@ -4,7 +4,7 @@ One class per kind of data of the paper (section 4.1). Each makes an example of 
 a generator, so the same two give the same example. Knows no tokenizer and no network.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -23,8 +23,10 @@ from facegpt.data.conversations import (
     reasoned_answer,
 )
 from facegpt.data.expression_targets import EXPRESSION, expression_mask, expressions_of
-from facegpt.data.face_note import face_notes
+from facegpt.data.face_note import FaceNote, face_notes, lines_for
+from facegpt.data.grammar import dice_of
 from facegpt.data.instructions import Instruction
+from facegpt.data.questions import question_on
 from facegpt.data.schema import LANDMARK_COUNT
 from facegpt.data.situations import Situation
 from facegpt.data.table import FaceTable, StoredFace
@@ -63,7 +65,7 @@ class FaceTarget:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One answer to learn, and the face that it makes."""
+    """A conversation to learn, and the face that its last answer makes."""
 
     kind: Kind
     messages: list[Message]
@@ -82,19 +84,20 @@ it must not mirror faces that words call left or right."""
 
 @dataclass(frozen=True, eq=False)
 class Notes:
-    """The line of measured words that stands beside a photo while it is talked about."""
+    """The lines of measured words that stand beside a photo while it is talked about."""
 
     model: MorphableModel
     share: float = 1.0
-    """How often it is there."""
+    """How often they are there."""
 
-    def of(self, face: StoredFace, generator: torch.Generator) -> str:
-        """The line of a face; empty by chance, and of a face whose theta nobody knows."""
+    def of(self, face: StoredFace, generator: torch.Generator) -> FaceNote | None:
+        """The lines of a face; none by chance, and of a face whose theta nobody knows."""
         theta = face.row.theta
         if float(torch.rand((), generator=generator)) >= self.share or theta is None:
-            return ""
+            return None
         parameters = FaceParameters.from_vector(theta[None])
-        return face_notes(parameters, self.model, is_grey=[face.row.is_grey])[0]
+        dice = dice_of(generator)
+        return face_notes(parameters, self.model, is_grey=[face.row.is_grey], dice=dice)[0]
 
 
 @runtime_checkable
@@ -130,8 +133,9 @@ class ImageToFace:
         target = _target(face, self.augment, generator)
         pairs = _some(face.row.conversations, self.most_turns, generator)
         *before, (request, answer) = image_conversation(pairs, generator)
-        note = self.notes.of(face, generator) if self.notes else ""
-        messages = conversation(before, request, image=True, note=note)
+        note = self.notes.of(face, generator) if self.notes else None
+        shown = "" if note is None else str(note.about(_chosen(note.sentences, generator)))
+        messages = conversation(before, request, image=True, note=shown)
         return Example("image", messages, answer, target.photo, target)
 
 
@@ -265,12 +269,21 @@ class Talk:
         return len(self.rows)
 
     def example(self, row: int, generator: torch.Generator) -> Example:
-        """Some question-answer pairs; the last answer is the one to learn."""
+        """Some questions and their answers, all of which are learnt. Beside a note the answers are
+        its lines, word for word: another wording would teach to look away from it."""
         face = self.faces[self.rows[row]]
         photo = _target(face, self.augment, generator).photo
-        *before, (question, answer) = face_talk(face.row.conversations, generator, self.most_turns)
-        note = self.notes.of(face, generator) if self.notes else ""
-        messages = conversation(before, question, image=True, note=note)
+        note = self.notes.of(face, generator) if self.notes else None
+        if note is None:
+            pairs = face_talk(face.row.conversations, generator, self.most_turns)
+            shown = ""
+        else:
+            topics = _chosen(note.topics, generator)[: 1 + draw(self.most_turns, generator)]
+            pairs = [(question_on(t, generator), note.answer(t)) for t in topics]
+            others = _chosen(note.sentences, generator)
+            shown = str(note.about(lines_for(topics) | set(others)))
+        *before, (question, answer) = pairs
+        messages = conversation(before, question, image=True, note=shown)
         return Example("talk", messages, answer, photo)
 
 
@@ -285,7 +298,7 @@ class Instructions:
         return len(self.instructions)
 
     def example(self, row: int, generator: torch.Generator) -> Example:
-        """The first turns of a conversation; the last answer is the one to learn."""
+        """The first turns of a conversation; every answer is learnt."""
         instruction = self.instructions[row]
         turns = instruction.turns[: 1 + draw(self.most_turns, generator)]
         *before, (question, answer) = turns
@@ -317,8 +330,16 @@ def conversation(
 
 
 def note_part(note: str) -> dict[str, str]:
-    """The line of `face_note` as a part of the message that shows the picture."""
+    """The lines of `face_note` as a part of the message that shows the picture."""
     return {"type": "text", "text": f"{note}\n"}
+
+
+def _chosen(topics: Iterable[str], generator: torch.Generator) -> list[str]:
+    """Some of the topics in a random order: any number of them, one at least."""
+    known = list(topics)
+    return [known[i] for i in torch.randperm(len(known), generator=generator).tolist()][
+        : 1 + draw(len(known), generator)
+    ]
 
 
 def draw(count: int, generator: torch.Generator) -> int:

@@ -6,8 +6,10 @@ them. What theta does not hold (hair, clothes, age, place) is not asked here.
 
 from collections.abc import Callable, Mapping
 
+import torch
+
 from facegpt.data.facts import Facts, Reading
-from facegpt.data.grammar import Pen, finish, listed
+from facegpt.data.grammar import VOICES, Pen, dice_of, finish, listed
 from facegpt.data.phrases_questions import (
     BEARD_ANSWERS,
     LID_ANSWERS,
@@ -50,6 +52,11 @@ def ask(topic: str, reading: Reading, facts: Facts, pen: Pen) -> tuple[str, str]
     question = finish(pen.pick(QUESTIONS[topic]))
     pen.mentioned = True  # The question has named the person.
     return question, finish(_ANSWERS[topic](reading, facts, pen))
+
+
+def question_on(topic: str, generator: torch.Generator) -> str:
+    """One question on a topic (a key of `QUESTIONS`)."""
+    return finish(Pen(dice_of(generator), VOICES["they"]).pick(QUESTIONS[topic]))
 
 
 def _smile(_: Reading, facts: Facts, pen: Pen) -> str:

@@ -148,6 +148,6 @@ def _table(path: Path, rows: list[list[float]], columns: int, what: str) -> np.n
     short = next((i for i, row in enumerate(rows) if len(row) < columns), None)
     if short is not None:
         raise MeshFileError(f"{path}: {what} {short} has fewer than {columns} numbers")
-    table = np.array([row[:columns] for row in rows], dtype=np.float32)
+    table = np.array([row[:columns] for row in rows], dtype=np.float32).reshape(-1, columns)
     check_finite(path, table, what)
     return table

@@ -37,8 +37,8 @@ class FaceGPTConfig(PreTrainedConfig):
     morphable_model: str = "default"
     """Of which theta speaks."""
     reads_face_note: bool = False
-    """Trained with a line of measured words beside each photo (`data.face_note`): whoever talks
-    with the model about photos gives it that line."""
+    """Trained with lines of measured words beside photos (`data.face_note`): whoever talks with the
+    model about a photo gives it those lines."""
     image_size: int | None = None
     """Side of the crops that the vision encoder sees, in pixels; None: the processor knows."""
     tie_word_embeddings: bool = False

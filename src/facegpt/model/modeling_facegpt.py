@@ -39,6 +39,8 @@ class FaceGPTOutput(ModelOutput):
     logits: Float[Tensor, "batch kept vocabulary"] | None = None
     theta: Float[Tensor, "face parameter"] | None = None
     """float32, in the order of `face_index`."""
+    face_states: Float[Tensor, "face hidden"] | None = None
+    """What the head made theta of: the last hidden state at every `<FACE>`."""
     face_index: Int[Tensor, "face 2"] | None = None
     """Row and position of every `<FACE>`, row by row."""
     past_key_values: Any = None
@@ -208,8 +210,10 @@ class FaceGPTForConditionalGeneration(PreTrainedModel):
                 "FaceGPTProcessor.batch make both"
             ) from error
         face_index = (input_ids == self.config.face_token_id).nonzero()
+        face_states = body.last_hidden_state[face_index[:, 0], face_index[:, 1]]
         output = FaceGPTOutput(
-            theta=self.theta_of(body.last_hidden_state[face_index[:, 0], face_index[:, 1]]),
+            theta=self.theta_of(face_states),
+            face_states=face_states,
             face_index=face_index,
             past_key_values=body.past_key_values,
             hidden_states=body.hidden_states,

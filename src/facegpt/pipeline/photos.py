@@ -79,7 +79,8 @@ class PhotoReader:
         if not found or not self.network.reads_face_note:
             return [""] * len(found)
         is_grey = [face.photo.is_grey for face in found]
-        return face_notes(self.predict(found), self.model, is_grey=is_grey)
+        notes = face_notes(self.predict(found), self.model, is_grey=is_grey)
+        return [str(note) for note in notes]
 
     def reconstructions(
         self, found: Sequence[FoundFace], theta: FaceParameters

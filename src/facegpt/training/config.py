@@ -144,8 +144,8 @@ class MixtureShares:
     talk_turns: int = 4
     """Talk about a photo has one to so many questions."""
     note: float = 0.0
-    """Share of the talk about photos beside which a line of measured words stands; of requests for
-    their faces a third as many. Above zero the weights ask for that line in use, too."""
+    """Share of the talk about photos beside which lines of measured words stand; of requests for
+    their faces an eighth as many. Above zero the weights ask for them in use, too."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

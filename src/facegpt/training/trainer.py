@@ -33,7 +33,7 @@ from facegpt.training.checkpoints import (
 )
 from facegpt.training.collate import TrainingBatch, moved
 from facegpt.training.config import TrainConfig
-from facegpt.training.measured_term import MeasuredTerm
+from facegpt.training.face_loss import FaceLoss
 from facegpt.training.objective import FaceObjective, TargetBatch
 from facegpt.training.precision import in_bfloat16
 from facegpt.training.terms import NonFiniteTermError, TermBook, first_non_finite
@@ -126,10 +126,7 @@ class FaceTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.run_config = config
-        self._objective = objective
-        self._measured = None
-        if config.weights.measured > 0:
-            self._measured = MeasuredTerm(objective.renderer.model)
+        self._loss = FaceLoss(objective, config.weights)
         self._book = TermBook()
         self._staging: Path | None = None
         # `compute_loss` divides by the tokens and faces of the whole update.
@@ -201,43 +198,13 @@ class FaceTrainer(Trainer):
         every = self.run_config.perceptual_every
         loud = every > 0 and self.state.global_step % every == 0
         self._guard("theta", theta.abs().amax(dim=1), kinds)
-        terms = self._objective(theta, targets, perceptual=loud)
-        for name, values in terms.items():
-            self._guard(name, values, kinds)
-            self._book.add(name, values, kinds)
-        if "perceptual" in terms:
-            terms["perceptual"] = terms["perceptual"] * every
-        face = self._objective.weighted(terms) * self._shares(kinds, theta.device)
-        if "theta" in terms:
-            face = face + self.run_config.weights.theta * terms["theta"]
-        face = face + self._measured_loss(theta, targets, kinds)
-        self._book.add("face", face, kinds)
-        return face
-
-    def _measured_loss(
-        self, theta: Float[Tensor, "face 257"], targets: TargetBatch, kinds: tuple[str, ...]
-    ) -> Float[Tensor, "face"]:
-        """The weighted distance in measurements of faces made from words; zero for photos."""
-        worded = torch.tensor([kind != "image" for kind in kinds])
-        if self._measured is None or targets.theta is None or not worded.any():
-            return theta.new_zeros(len(theta))
-        known = targets.theta_mask
-        if known is None:
-            known = torch.ones_like(targets.theta, dtype=torch.bool)
-        place = worded.nonzero().flatten().to(theta.device)
-        values = self._measured(
-            theta[place], targets.theta[place], known[place], targets.is_grey[place]
-        )
-        said = tuple(kind for kind in kinds if kind != "image")
-        self._guard("measured", values, said)
-        self._book.add("measured", values, said)
-        return theta.new_zeros(len(theta)).index_put(
-            (place,), self.run_config.weights.measured * values
+        return self._loss(
+            theta, targets, kinds, perceptual_times=every if loud else 0, watch=self._watch
         )
 
-    def _shares(self, kinds: tuple[str, ...], device: torch.device) -> Float[Tensor, "face"]:
-        from_text = self.run_config.weights.from_text
-        return torch.tensor([1.0 if kind == "image" else from_text for kind in kinds]).to(device)
+    def _watch(self, term: str, values: Tensor, kinds: tuple[str, ...]) -> None:
+        self._guard(term, values, kinds)
+        self._book.add(term, values, kinds)
 
     def _guard(self, term: str, values: Tensor, kinds: tuple[str, ...]) -> None:
         kind = first_non_finite(values, kinds)

@@ -1,0 +1,151 @@
+"""The head alone: what it predicts, that it learns, and that nothing else moves."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from facegpt.model.adapter import adapter_parameters
+from facegpt.model.face_head import FaceHead
+from facegpt.training.collate import Collator
+from facegpt.training.config import ObjectiveWeights
+from facegpt.training.face_loss import FaceLoss
+from facegpt.training.head_stage import FaceStates, HeadStage, WhitenedHead, read_states, refit_head
+from facegpt.training.parts import Parts, build_parts
+from facegpt.training.terms import NonFiniteTermError
+from runs import quick
+
+WEIGHTS = ObjectiveWeights(theta=1.0, measured=1.0)
+
+
+def parts_and_states(tmp_path: Path, faces: int = 24) -> tuple[Parts, FaceStates]:
+    """A random FaceGPT and its states for some examples."""
+    parts = build_parts(quick(tmp_path), faces)
+    batches = [[parts.examples[i] for i in range(a, a + 6)] for a in range(0, faces, 6)]
+    return parts, read_states(parts.model, Collator(parts.processor), batches)
+
+
+def uneven_states(count: int = 200, width: int = 12) -> torch.Tensor:
+    """States that vary a hundred times more in some directions than in others."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.logspace(0, 2, width)
+    return torch.randn(count, width, generator=generator) * spread + 5.0
+
+
+def test_states_are_those_that_the_model_makes_theta_of(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path)
+    example = next(e for e in (parts.examples[i] for i in range(24)) if e.target is not None)
+    inputs = dict(Collator(parts.processor)([example]).inputs)
+    del inputs["labels"]
+    theta = parts.model.predict_faces(**inputs).theta
+    torch.testing.assert_close(parts.model.theta_of(states.hidden[:1]), theta, rtol=1e-4, atol=1e-5)
+    assert len(states) == len(states.targets) == len(states.hidden)
+    assert {"image", "text"} <= set(states.kinds)
+
+
+def test_pictures_of_words_with_a_known_theta_are_not_kept(tmp_path: Path) -> None:
+    _, states = parts_and_states(tmp_path)
+    for kind, target in zip(states.kinds, states.targets, strict=True):
+        assert target.skin.any() == (kind == "image" or target.theta is None)
+
+
+def test_whitened_head_predicts_what_the_head_predicts() -> None:
+    hidden = uneven_states()
+    head = FaceHead([12, 16, 8, 5])
+    head.reset(torch.Generator().manual_seed(1))
+    whitened = WhitenedHead(head, hidden)
+    states = whitened.states(hidden)
+    torch.testing.assert_close(whitened(states), head(hidden), rtol=1e-4, atol=1e-4)
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    whitened.fold()
+    for name, value in head.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=1e-4, atol=1e-4)
+
+
+def test_whitened_states_vary_alike_in_every_direction_that_means_something() -> None:
+    hidden = uneven_states()
+    head = FaceHead([12, 5])
+    variance = torch.linalg.eigvalsh(torch.cov(WhitenedHead(head, hidden).states(hidden).T))
+    assert variance.max() == pytest.approx(1.0, rel=0.02)
+    assert torch.cov(hidden.T).diagonal().max() > 1000
+
+
+def test_what_varies_little_is_learnt_as_fast_as_what_varies_much() -> None:
+    """A hundred steps along a weak direction: in the coordinates of the head it stays unlearnt."""
+    hidden = uneven_states()
+    wanted = ((hidden[:, 6:7] - 5.0) / 3.0).contiguous()
+    errors = []
+    for whitens in (True, False):
+        head = FaceHead([12, 1])
+        head.reset(torch.Generator().manual_seed(1))
+        learner = WhitenedHead(head, hidden) if whitens else head
+        states = learner.states(hidden) if isinstance(learner, WhitenedHead) else hidden
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=0.05, weight_decay=0.0)
+        for _ in range(100):
+            loss = (learner(states) - wanted).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        errors.append(float((learner(states) - wanted).square().mean().detach()))
+    assert errors[0] < 0.1 * errors[1]
+
+
+def test_head_learns_its_faces_and_nothing_else_moves(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path)
+    before = {n: w.detach().clone() for n, w in adapter_parameters(parts.model).items()}
+    losses: list[float] = []
+    stage = HeadStage(steps=60, batch_size=len(states), learning_rate=0.01)
+    refit_head(
+        parts.model,
+        states,
+        FaceLoss(parts.objective, WEIGHTS),
+        stage,
+        lambda _, loss: losses.append(loss),
+    )
+    assert losses[-1] < 0.8 * losses[0]
+    for name, weight in adapter_parameters(parts.model).items():
+        assert torch.equal(weight, before[name]) == (not name.startswith("head")), name
+    hidden, targets, kinds = states.batch(range(len(states)))
+    with torch.no_grad():
+        folded = FaceLoss(parts.objective, WEIGHTS)(parts.model.theta_of(hidden), targets, kinds)
+    assert float(folded.mean()) == pytest.approx(losses[-1], rel=0.02)
+
+
+def test_same_seed_same_head(tmp_path: Path) -> None:
+    learnt = []
+    for _ in range(2):
+        parts, states = parts_and_states(tmp_path, faces=12)
+        loss = FaceLoss(parts.objective, WEIGHTS)
+        refit_head(parts.model, states, loss, HeadStage(steps=3, batch_size=4))
+        learnt.append(parts.model.face_head.state_dict())
+    for name, weight in learnt[0].items():
+        assert torch.equal(weight, learnt[1][name])
+
+
+def test_a_loss_that_is_no_number_leaves_the_head_as_it_was(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path, faces=12)
+    before = {n: w.clone() for n, w in parts.model.face_head.state_dict().items()}
+    broken = replace(states, hidden=states.hidden.clone())
+    loss = FaceLoss(parts.objective, WEIGHTS)
+
+    def poisoned(*given, **named):
+        return loss(*given, **named) * float("nan")
+
+    with pytest.raises(NonFiniteTermError, match="head is as it was"):
+        refit_head(parts.model, broken, poisoned, HeadStage(steps=2))
+    for name, value in parts.model.face_head.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path, faces=12)
+    nothing = FaceStates(states.hidden[:0], (), ())
+    with pytest.raises(ValueError, match="no face to learn from"):
+        refit_head(parts.model, nothing, FaceLoss(parts.objective, WEIGHTS), HeadStage())
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 0}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        HeadStage(**wrong)
