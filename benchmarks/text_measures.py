@@ -15,11 +15,11 @@ from report import Bar, Line
 from facegpt.evaluation.metrics import (
     auc,
     bootstrap_interval,
-    chamfer_distance_mm,
     correlation,
     cosine,
     spearman,
 )
+from facegpt.evaluation.surfaces import chamfer_distance_mm
 from facegpt.geometry.closest import TriangleSurface
 from facegpt.geometry.registration import icp, spread_subset
 from facegpt.morphable.blendshapes import arkit_weights

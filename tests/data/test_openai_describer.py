@@ -1,11 +1,9 @@
 """The `openai` describer against a small server that misbehaves on demand."""
 
-import json
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +20,11 @@ from facegpt.data.openai_describer import (
     OpenAISettings,
     answer_key,
 )
+from fake_chat_server import FakeChatServer, completion
 
 pytest.importorskip("openai")
 
 LONG = "She has an oval face with a high forehead, raised brows and a broad smile."
-Reply = Callable[[dict[str, Any], int], tuple[int, str]]
-
-
-def completion(text: str | None, **message: Any) -> str:
-    choice = {
-        "index": 0,
-        "finish_reason": "stop",
-        "message": {"role": "assistant", "content": text} | message,
-    }
-    return json.dumps(
-        {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-    )
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -52,53 +39,9 @@ def polite(body: dict[str, Any], _: int) -> tuple[int, str]:
     return 200, completion("Brown.")
 
 
-class Server:
-    """Answers as `reply` says and remembers what was asked."""
-
-    def __init__(self) -> None:
-        self.reply: Reply = polite
-        self.asked: list[dict[str, Any]] = []
-        self.at_once = self.most_at_once = 0
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    outer.asked.append(body)
-                    number = len(outer.asked)
-                    outer.at_once += 1
-                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
-                try:
-                    status, text = outer.reply(body, number)
-                finally:
-                    with lock:
-                        outer.at_once -= 1
-                data = text.encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Tests are quiet."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
+def server() -> Iterator[FakeChatServer]:
+    running = FakeChatServer(polite)
     yield running
     running.close()
 
@@ -110,7 +53,7 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def make(
-    server: Server, tmp_path: Path, waits: list[float]
+    server: FakeChatServer, tmp_path: Path, waits: list[float]
 ) -> Iterator[Callable[..., OpenAIDescriber]]:
     made: list[OpenAIDescriber] = []
 
@@ -141,7 +84,7 @@ def items(count: int = 1) -> list[DescribeItem]:
 Make = Callable[..., OpenAIDescriber]
 
 
-def test_a_face_is_described(make: Make, server: Server) -> None:
+def test_a_face_is_described(make: Make, server: FakeChatServer) -> None:
     describer = make(questions=3)
     assert isinstance(describer, Describer)
     [said] = describer.describe(items())
@@ -167,7 +110,7 @@ def test_the_prompt_has_the_five_aspects() -> None:
     + [(200, completion(None)), (200, "[]")],
 )
 def test_trouble_that_passes(
-    make: Make, server: Server, waits: list[float], trouble: tuple[int, str]
+    make: Make, server: FakeChatServer, waits: list[float], trouble: tuple[int, str]
 ) -> None:
     server.reply = lambda body, number: trouble if number <= 2 else polite(body, number)
     [said] = make().describe(items())
@@ -177,7 +120,7 @@ def test_trouble_that_passes(
     assert 0.5 <= waits[0] <= 1.0 <= waits[1] <= 2.0  # Doubling, less up to half of it.
 
 
-def test_waits_end_and_are_bounded(make: Make, server: Server, waits: list[float]) -> None:
+def test_waits_end_and_are_bounded(make: Make, server: FakeChatServer, waits: list[float]) -> None:
     server.reply = lambda body, number: (503, "busy")
     [failure] = make(attempts=6, longest_wait_s=3.0).describe(items())
     assert isinstance(failure, DescribeFailure)
@@ -188,7 +131,7 @@ def test_waits_end_and_are_bounded(make: Make, server: Server, waits: list[float
     assert max(waits) <= 3.0
 
 
-def test_a_request_that_is_refused_is_not_repeated(make: Make, server: Server) -> None:
+def test_a_request_that_is_refused_is_not_repeated(make: Make, server: FakeChatServer) -> None:
     server.reply = lambda body, number: (401, '{"error": {"message": "no key"}}')
     [failure] = make().describe(items())
     assert isinstance(failure, DescribeFailure)
@@ -204,14 +147,14 @@ def test_a_request_that_is_refused_is_not_repeated(make: Make, server: Server) -
         completion("Unfortunately, I cannot do this for reasons of my own policy."),
     ],
 )
-def test_a_model_that_declines(make: Make, server: Server, answer: str) -> None:
+def test_a_model_that_declines(make: Make, server: FakeChatServer, answer: str) -> None:
     server.reply = lambda body, number: (200, answer)
     [failure] = make().describe(items())
     assert isinstance(failure, DescribeFailure)
     assert "declined" in failure.reason
 
 
-def test_declined_questions_are_left_out(make: Make, server: Server) -> None:
+def test_declined_questions_are_left_out(make: Make, server: FakeChatServer) -> None:
     def reply(body: dict[str, Any], number: int) -> tuple[int, str]:
         if prompt_of(body) in (PROMPT, SHORT_PROMPT):
             return polite(body, number)
@@ -223,7 +166,7 @@ def test_declined_questions_are_left_out(make: Make, server: Server) -> None:
     assert said.conversations == ()
 
 
-def test_one_bad_face_does_not_stop_the_others(make: Make, server: Server) -> None:
+def test_one_bad_face_does_not_stop_the_others(make: Make, server: FakeChatServer) -> None:
     faces = items(3)
     bad: list[str] = []
 
@@ -237,7 +180,7 @@ def test_one_bad_face_does_not_stop_the_others(make: Make, server: Server) -> No
     assert [type(s) for s in said] == [DescribeFailure, Description, Description]
 
 
-def test_a_stopped_build_asks_only_what_is_open(make: Make, server: Server) -> None:
+def test_a_stopped_build_asks_only_what_is_open(make: Make, server: FakeChatServer) -> None:
     faces = items(3)
     first = make().describe(faces[:2])
     asked = len(server.asked)
@@ -247,14 +190,14 @@ def test_a_stopped_build_asks_only_what_is_open(make: Make, server: Server) -> N
     assert len(server.asked) == asked + 3
 
 
-def test_another_model_is_asked_anew(make: Make, server: Server) -> None:
+def test_another_model_is_asked_anew(make: Make, server: FakeChatServer) -> None:
     make().describe(items())
     asked = len(server.asked)
     make(model="other").describe(items())
     assert len(server.asked) == 2 * asked
 
 
-def test_requests_run_side_by_side_but_not_too_many(make: Make, server: Server) -> None:
+def test_requests_run_side_by_side_but_not_too_many(make: Make, server: FakeChatServer) -> None:
     barrier = threading.Barrier(3, timeout=5)
 
     def reply(body: dict[str, Any], number: int) -> tuple[int, str]:
@@ -268,7 +211,7 @@ def test_requests_run_side_by_side_but_not_too_many(make: Make, server: Server) 
     assert server.most_at_once == 3
 
 
-def test_a_slow_server_is_given_up(make: Make, server: Server) -> None:
+def test_a_slow_server_is_given_up(make: Make, server: FakeChatServer) -> None:
     release = threading.Event()
     server.reply = lambda body, number: (release.wait(5), polite(body, number))[1]
     [failure] = make(timeout_s=0.1, attempts=2).describe(items())
@@ -278,7 +221,7 @@ def test_a_slow_server_is_given_up(make: Make, server: Server) -> None:
 
 
 def test_the_picture_is_never_logged(
-    make: Make, server: Server, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    make: Make, server: FakeChatServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.reply = lambda body, number: (500, "oops") if number == 1 else polite(body, number)

@@ -7,16 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facegpt.evaluation.errors import MeasureError
 from facegpt.evaluation.metrics import (
+    Bootstrap,
+    Interval,
     auc,
     auc_by_pairs,
     bootstrap_interval,
-    chamfer_distance_mm,
-    chamfer_distance_mm_by_pairs,
-    complete_rate,
-    complete_rate_by_pairs,
     correlation,
     cosine,
+    cosines,
+    cosines_by_rows,
+    mean_estimate,
+    ratio_estimate,
+    ratio_estimate_by_draws,
+    ratio_estimates,
     separating_direction,
     spearman,
     spearman_by_pairs,
@@ -34,12 +39,9 @@ def test_fast_measures_equal_their_twins_with_ties(seed: int, count: int) -> Non
     np.testing.assert_allclose(auc(scores, kinds), auc_by_pairs(scores, kinds))
     other = draw.integers(0, 6, count)
     np.testing.assert_allclose(spearman(scores, other), spearman_by_pairs(scores, other))
-    first, second = draw.normal(size=(count, 3)), draw.normal(size=(count + 3, 3))
-    np.testing.assert_allclose(
-        chamfer_distance_mm(first, second), chamfer_distance_mm_by_pairs(first, second)
-    )
-    rates = [rate(first, second, within_mm=0.7) for rate in (complete_rate, complete_rate_by_pairs)]
-    assert rates[0] == rates[1]
+    first, second = draw.normal(size=(count, 3)), draw.normal(size=(count, 3))
+    first[draw.random(count) < 0.2] = 0.0
+    np.testing.assert_allclose(cosines(first, second), cosines_by_rows(first, second))
 
 
 def test_auc_of_known_orders() -> None:
@@ -74,23 +76,6 @@ def test_correlation_forgets_the_mean_and_cosine_does_not() -> None:
     assert correlation(first, second) == pytest.approx(1.0)
     assert cosine(np.array([1.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(math.sqrt(0.5))
     assert math.isnan(cosine(np.zeros(2), np.ones(2)))
-
-
-def test_chamfer_of_a_shifted_plane_is_twice_the_shift() -> None:
-    grid = np.stack(np.meshgrid(*[np.arange(5) * 10.0] * 2), axis=-1).reshape(-1, 2)
-    plane = np.concatenate([grid, np.zeros((25, 1))], axis=1)
-    moved = plane + [0.0, 0.0, 3.0]
-    assert chamfer_distance_mm(plane, moved) == pytest.approx(6.0)
-    assert chamfer_distance_mm(plane, plane) == 0.0
-    # A finer cloud is no farther away.
-    assert chamfer_distance_mm(np.repeat(plane, 3, axis=0), moved) == pytest.approx(6.0)
-    assert complete_rate(plane, moved, within_mm=3.1) == 1.0
-    assert complete_rate(plane, moved, within_mm=3.0) == 0.0
-
-
-def test_complete_rate_counts_the_points_of_both() -> None:
-    first, second = np.zeros((3, 3)), np.array([[0.0, 0, 0], [50.0, 0, 0]])
-    assert complete_rate(first, second) == pytest.approx(4 / 5)
 
 
 def test_direction_points_from_the_rest_to_the_kind_and_minds_the_spread() -> None:
@@ -159,3 +144,69 @@ def test_wilson_bounds_are_where_the_share_is_just_not_surprising(
         assert distance == pytest.approx(2.0 * math.sqrt(bound * (1 - bound) / count), abs=1e-7)
     with pytest.raises(ValueError, match="no share"):
         wilson_interval(count + 1, count)
+
+
+@given(seed=SEEDS, count=st.integers(1, 30), grouped=st.booleans())
+def test_intervals_of_ratios_equal_those_drawn_item_by_item(
+    seed: int, count: int, grouped: bool
+) -> None:
+    draw = np.random.default_rng(seed)
+    counts = draw.integers(0, 3, count)
+    right = np.minimum(counts, draw.integers(0, 3, count))
+    groups = draw.integers(0, 6, count) if grouped else None
+    # An odd number of draws: random numbers left over from one must serve the next one.
+    bootstrap = Bootstrap(seed=seed, groups=groups, resamples=101)
+    fast, slow = (f(right, counts, bootstrap) for f in (ratio_estimate, ratio_estimate_by_draws))
+    np.testing.assert_allclose(
+        [fast.value, fast.interval.low, fast.interval.high],
+        [slow.value, slow.interval.low, slow.interval.high],
+    )
+    assert fast.count == slow.count
+
+
+def test_columns_are_estimated_as_each_alone() -> None:
+    draw = np.random.default_rng(6)
+    counts = draw.integers(0, 3, (9, 4))
+    counts[:, 2] = 0
+    bootstrap = Bootstrap(groups=draw.integers(0, 4, 9), resamples=101)
+    together = ratio_estimates(counts // 2, counts, bootstrap)
+    alone = [ratio_estimate(c // 2, c, bootstrap) for c in counts.T]
+    assert str(together) == str(alone)
+    assert [estimate.count for estimate in together] == (counts > 0).sum(axis=0).tolist()
+    assert math.isnan(ratio_estimates(counts[:0], counts[:0])[0].value)
+
+
+def test_a_ratio_is_drawn_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).normal(size=7)
+    whole = ratio_estimate(values, np.ones(7), Bootstrap(resamples=101))
+    monkeypatch.setattr("facegpt.evaluation.metrics._DRAWN_AT_ONCE", 21)
+    pieces = ratio_estimate(values, np.ones(7), Bootstrap(resamples=101))
+    assert pieces.interval.low == pytest.approx(whole.interval.low)
+    assert pieces.interval.high == pytest.approx(whole.interval.high)
+
+
+def test_estimate_of_a_mean_passes_over_what_has_no_value() -> None:
+    values = np.array([1.0, np.nan, 3.0, 2.0])
+    found = mean_estimate(values, Bootstrap(resamples=500))
+    assert (found.value, found.count) == (2.0, 3)
+    assert 1.0 <= found.interval.low < 2.0 < found.interval.high <= 3.0
+    assert mean_estimate(np.full(9, 4.0), Bootstrap(resamples=50)).interval == Interval(4.0, 4.0)
+    nothing = mean_estimate(np.array([np.nan]))
+    assert nothing.count == 0
+    assert math.isnan(nothing.value)
+    assert math.isnan(nothing.interval.low)
+
+
+@given(seed=SEEDS)
+def test_one_witness_told_many_times_is_no_more_certain(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=12)
+    once = mean_estimate(values, Bootstrap(resamples=200))
+    often = Bootstrap(groups=np.repeat(np.arange(12), 5), resamples=200)
+    five_times = mean_estimate(np.repeat(values, 5), often)
+    np.testing.assert_allclose(five_times.interval.low, once.interval.low)
+    np.testing.assert_allclose(five_times.interval.high, once.interval.high)
+
+
+def test_groups_must_be_there_for_every_item() -> None:
+    with pytest.raises(MeasureError, match="2 groups stand against 3 items"):
+        mean_estimate(np.ones(3), Bootstrap(groups=np.zeros(2, int)))

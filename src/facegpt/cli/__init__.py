@@ -12,9 +12,12 @@ from collections.abc import Sequence
 import tyro
 
 from facegpt.cli.assets import assets_app, doctor
+from facegpt.cli.benchmark import benchmark_app
 from facegpt.cli.data import data_app
+from facegpt.cli.exports import exports_app
 from facegpt.cli.photos import describe, fit, reconstruct
 from facegpt.cli.pictures import render
+from facegpt.cli.study import study_app
 from facegpt.cli.text import chat, imagine
 from facegpt.cli.training import check_preset, train_app
 
@@ -23,6 +26,11 @@ for _command in (reconstruct, imagine, chat, describe, fit, render):
     app.command(_command)
 app.command(data_app, name="data", help="Data sets of faces to train on.")
 app.command(train_app, name="train", help="Train a FaceGPT, and examine a training.")
+app.command(
+    benchmark_app, name="benchmark", help="Build a benchmark, and let a model judge answers."
+)
+app.command(exports_app, name="export", help="Faces in the form that benchmarks read.")
+app.command(study_app, name="study", help="Let people compare methods, and count their answers.")
 app.command(doctor)
 app.command(assets_app, name="assets", help="Files that facegpt may use but not ship.")
 

@@ -1,37 +1,42 @@
-"""Pure measures of predictions: separation, rank correlation, distance of surfaces, certainty.
+"""Statistics of predictions: separation, rank correlation, direction, and how certain numbers are.
 
 Numpy in float64, no gradient. A measure with a fast way has its slow, obvious twin beside it, named
-`..._by_pairs`. Photometric and landmark errors (eq. 8 and 9) are in `facegpt.losses`; nothing here
-knows faces, models or files.
+`..._by_pairs`, `..._by_rows` or `..._by_draws`. Nothing here knows faces, models or files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.spatial import KDTree
 from scipy.stats import rankdata
 
+from facegpt.evaluation.errors import MeasureError
+
 __all__ = [
+    "Bootstrap",
+    "Estimate",
     "Interval",
     "auc",
     "auc_by_pairs",
     "bootstrap_interval",
-    "chamfer_distance_mm",
-    "chamfer_distance_mm_by_pairs",
-    "complete_rate",
-    "complete_rate_by_pairs",
     "correlation",
     "cosine",
+    "cosines",
+    "cosines_by_rows",
+    "mean_estimate",
+    "ratio_estimate",
+    "ratio_estimate_by_draws",
+    "ratio_estimates",
     "separating_direction",
     "spearman",
     "spearman_by_pairs",
     "wilson_interval",
 ]
 
-MATCHED_MM = 10.0
-"""Points closer than this count as matched in the complete rate (paper, A.5)."""
+_LEVEL = 0.95
+_DRAWN_AT_ONCE = 1 << 18
+"""Drawn groups in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,44 @@ class Interval:
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number over items, and how certain it is."""
+
+    value: float
+    """NaN where no item counts."""
+    interval: Interval
+    """95 %, percentile bootstrap. Where every item is right, or none, every draw looks the same and
+    the interval has no width: take `wilson_interval` there."""
+    count: int
+    """Items that count."""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How items are drawn again for an interval. Every number draws the same items, so that two
+    numbers over the same items can be compared."""
+
+    seed: int = 0
+    groups: Int[np.ndarray, "item"] | None = None
+    """As in `bootstrap_interval`; every item stands for itself when left out."""
+    resamples: int = 10_000
+
+    def groups_of(self, count: int) -> Int[np.ndarray, "item"]:
+        """The group of each of so many items.
+
+        Raises:
+            MeasureError: Groups were given for another number of items.
+        """
+        if self.groups is None:
+            return np.arange(count)
+        if len(self.groups) != count:
+            raise MeasureError(
+                f"{len(self.groups)} groups stand against {count} items; give one for every item"
+            )
+        return self.groups
 
 
 def auc(scores: Shaped[np.ndarray, "item"], is_positive: Bool[np.ndarray, "item"]) -> float:
@@ -100,54 +143,22 @@ def cosine(first: Shaped[np.ndarray, "item"], second: Shaped[np.ndarray, "item"]
     return float(a @ b) / length if length > 1e-12 else float("nan")
 
 
-def chamfer_distance_mm(
-    first_mm: Float[np.ndarray, "first 3"], second_mm: Float[np.ndarray, "second 3"]
-) -> float:
-    """Chamfer distance of two point clouds in mm (paper, eq. 6), distances not squared.
-
-    Each of the two sums is divided by its number of points, so the number does not depend on how
-    fine a mesh is: twice the mean distance to the other cloud.
-    """
-    forth, back = _nearest_mm(first_mm, second_mm)
-    return float(forth.mean() + back.mean())
-
-
-def chamfer_distance_mm_by_pairs(
-    first_mm: Float[np.ndarray, "first 3"], second_mm: Float[np.ndarray, "second 3"]
-) -> float:
-    """The same from the distances of all pairs."""
-    distance = np.linalg.norm(first_mm[:, None] - second_mm[None, :], axis=-1)
-    return float(distance.min(axis=1).mean() + distance.min(axis=0).mean())
+def cosines(
+    first: Shaped[np.ndarray, "item feature"], second: Shaped[np.ndarray, "item feature"]
+) -> Float[np.ndarray, "item"]:
+    """`cosine` row by row; NaN where either row is zero."""
+    a = np.asarray(first, np.float64)
+    b = np.asarray(second, np.float64)
+    length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    product = np.einsum("if,if->i", a, b)
+    return np.divide(product, length, out=np.full(len(a), np.nan), where=length > 1e-12)
 
 
-def complete_rate(
-    first_mm: Float[np.ndarray, "first 3"],
-    second_mm: Float[np.ndarray, "second 3"],
-    within_mm: float = MATCHED_MM,
-) -> float:
-    """Share of the points of both clouds that have a point of the other one nearby (eq. 7), 0 to
-    1.
-    """
-    distance = np.concatenate(_nearest_mm(first_mm, second_mm))
-    return float((distance < within_mm).mean())
-
-
-def complete_rate_by_pairs(
-    first_mm: Float[np.ndarray, "first 3"],
-    second_mm: Float[np.ndarray, "second 3"],
-    within_mm: float = MATCHED_MM,
-) -> float:
-    """The same from the distances of all pairs."""
-    near = np.linalg.norm(first_mm[:, None] - second_mm[None, :], axis=-1) < within_mm
-    return float(np.concatenate([near.any(axis=1), near.any(axis=0)]).mean())
-
-
-def _nearest_mm(
-    first_mm: Float[np.ndarray, "first 3"], second_mm: Float[np.ndarray, "second 3"]
-) -> tuple[Float[np.ndarray, "first"], Float[np.ndarray, "second"]]:
-    forth = KDTree(second_mm).query(first_mm)[0]
-    back = KDTree(first_mm).query(second_mm)[0]
-    return np.asarray(forth), np.asarray(back)
+def cosines_by_rows(
+    first: Shaped[np.ndarray, "item feature"], second: Shaped[np.ndarray, "item feature"]
+) -> Float[np.ndarray, "item"]:
+    """The same by one `cosine` after the other."""
+    return np.array([cosine(a, b) for a, b in zip(first, second, strict=True)])
 
 
 def separating_direction(
@@ -202,11 +213,112 @@ def bootstrap_interval(
     for number in range(resamples):
         drawn = generator.integers(len(members), size=len(members))
         found[number] = statistic(np.concatenate([members[i] for i in drawn]))
+    return _percentiles(found, level)
+
+
+def _percentiles(found: Float[np.ndarray, "draw"], level: float) -> Interval:
     found = found[~np.isnan(found)]
     if len(found) == 0:
         return Interval(float("nan"), float("nan"))
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def ratio_estimate(
+    numerators: Shaped[np.ndarray, "item"],
+    denominators: Shaped[np.ndarray, "item"],
+    bootstrap: Bootstrap | None = None,
+) -> Estimate:
+    """Sum over sum of items, with its interval: shares, means, precision, recall and F1 are of this
+    kind. The interval is that of `bootstrap_interval`, from sums over the groups.
+
+    Args:
+        numerators: Such as 1 for an item that is right ...
+        denominators: ... and 1 for an item that counts, 0 for one that does not.
+
+    Raises:
+        MeasureError: As `Bootstrap.groups_of`.
+    """
+    [estimate] = ratio_estimates(numerators[:, None], denominators[:, None], bootstrap)
+    return estimate
+
+
+def ratio_estimates(
+    numerators: Shaped[np.ndarray, "item column"],
+    denominators: Shaped[np.ndarray, "item column"],
+    bootstrap: Bootstrap | None = None,
+) -> list[Estimate]:
+    """`ratio_estimate` of every column over the same items, which are drawn once for all.
+
+    Raises:
+        MeasureError: As `Bootstrap.groups_of`.
+    """
+    bootstrap = bootstrap or Bootstrap()
+    above, below = (np.asarray(v, np.float64) for v in (numerators, denominators))
+    groups, owners = np.unique(bootstrap.groups_of(len(above)), return_inverse=True)
+    sums = np.zeros((2, len(groups), above.shape[1]))
+    np.add.at(sums[0], owners, above)
+    np.add.at(sums[1], owners, below)
+    drawn = [_ratio(*(times @ sums)) for times in _times_drawn(len(groups), bootstrap)]
+    drawn_columns = np.concatenate([np.zeros((0, above.shape[1])), *drawn]).T
+    values = _ratio(above.sum(axis=0), below.sum(axis=0)).tolist()
+    counts = (below != 0).sum(axis=0).tolist()
+    return [
+        Estimate(value, _percentiles(column, _LEVEL), count)
+        for value, column, count in zip(values, drawn_columns, counts, strict=True)
+    ]
+
+
+def _times_drawn(size: int, bootstrap: Bootstrap) -> Iterator[Float[np.ndarray, "draw group"]]:
+    """How often each group is in each draw, some draws at a time; none of no groups."""
+    generator = np.random.default_rng(bootstrap.seed)
+    at_once = max(1, _DRAWN_AT_ONCE // max(1, size))
+    for first in range(0, bootstrap.resamples if size else 0, at_once):
+        rows = min(at_once, bootstrap.resamples - first)
+        drawn = generator.integers(size, size=(rows, size))
+        places = drawn + size * np.arange(rows)[:, None]
+        times = np.bincount(places.ravel(), minlength=rows * size)
+        yield times.reshape(rows, size).astype(np.float64)
+
+
+def ratio_estimate_by_draws(
+    numerators: Shaped[np.ndarray, "item"],
+    denominators: Shaped[np.ndarray, "item"],
+    bootstrap: Bootstrap | None = None,
+) -> Estimate:
+    """The same by `bootstrap_interval`, which draws item by item."""
+    bootstrap = bootstrap or Bootstrap()
+
+    def ratio(rows: Int[np.ndarray, "drawn"]) -> float:
+        below = float(denominators[rows].sum())
+        return float(numerators[rows].sum()) / below if below else float("nan")
+
+    interval = bootstrap_interval(
+        ratio,
+        bootstrap.groups_of(len(numerators)),
+        np.random.default_rng(bootstrap.seed),
+        resamples=bootstrap.resamples,
+        level=_LEVEL,
+    )
+    return Estimate(ratio(np.arange(len(numerators))), interval, int((denominators != 0).sum()))
+
+
+def mean_estimate(
+    values: Shaped[np.ndarray, "item"], bootstrap: Bootstrap | None = None
+) -> Estimate:
+    """The mean with its interval; items without a value (NaN) do not count.
+
+    Raises:
+        MeasureError: As `Bootstrap.groups_of`.
+    """
+    there = ~np.isnan(values)
+    return ratio_estimate(np.where(there, values, 0.0), there, bootstrap)
+
+
+def _ratio(
+    above: Float[np.ndarray, "*shape"], below: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
 
 def wilson_interval(successes: int, count: int, z: float = 1.959964) -> Interval:

@@ -1,0 +1,1 @@
+"""What FaceGPT is compared with: constant answers, and the files that other methods wrote."""
