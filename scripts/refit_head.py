@@ -20,7 +20,7 @@ from facegpt.model.nano_weights import save_nano
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.training.checkpoints import replaced_folder
 from facegpt.training.collate import Collator
-from facegpt.training.config import MixtureShares, ObjectiveWeights
+from facegpt.training.config import MixtureShares, ObjectiveWeights, TrainConfig
 from facegpt.training.examples import draw_examples
 from facegpt.training.face_loss import FaceLoss
 from facegpt.training.head_stage import HeadStage, read_states, refit_head
@@ -38,16 +38,30 @@ class Options:
     """A folder of nano weights, such as `last` of a run."""
     output: tyro.conf.Positional[Path]
     data: tuple[Path, ...]
-    """Folders that `facegpt data build` wrote."""
+    """Folders that `facegpt data build` wrote: photos, and words for them."""
+    photos: tuple[Path, ...] = ()
+    """Folders whose photos alone are shown: grey ones, whose words would say nothing of skin."""
     situations: tuple[Path, ...] = ()
-    faces: int = 6000
-    """Examples whose states are read."""
+    faces: int = 4100
+    """Examples of `data` whose states are read."""
+    more_faces: int = 500
+    """The same of `photos`."""
     mixture: MixtureShares = field(
         default_factory=lambda: MixtureShares(
-            image=1.0, text=1.0, composed=0.5, situation=0.4, talk=0.0, replay=0.0, short=0.5
+            image=0.9,
+            text=2.2,
+            composed=0.45,
+            situation=0.7,
+            talk=0.0,
+            replay=0.0,
+            reason=0.0,
+            short=0.45,
+            turns_before=0,
         )
     )
-    weights: ObjectiveWeights = NANO.weights
+    weights: ObjectiveWeights = field(
+        default_factory=lambda: ObjectiveWeights(theta=0.5, from_text=0.05, measured=3.0)
+    )
     stage: HeadStage = field(default_factory=HeadStage)
     seed: int = 1
 
@@ -64,21 +78,25 @@ def main(options: Options) -> None:
         batch_size=_AT_ONCE,
         seed=options.seed,
     )
+    portions = [(config, options.faces)]
+    if options.photos:
+        shown = MixtureShares(image=1.0, text=0.0, talk=0.0, replay=0.0, turns_before=0)
+        portions.append((replace(config, data=options.photos, mixture=shown), options.more_faces))
     objective = build_objective(config, CROP_SIZE)
-    examples = draw_examples(config, options.faces).training
     model, processor = load_model(config)
     started = time.monotonic()
-    states = read_states(model, Collator(processor), _batches(examples))
+    states = read_states(model, Collator(processor), _batches(portions))
     print(f"{len(states)} states in {time.monotonic() - started:.0f} s", flush=True)
     refit_head(model, states, FaceLoss(objective, config.weights), options.stage, _say)
     with replaced_folder(options.output) as folder:
         save_nano(model, processor, folder)
 
 
-def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
-    for first in range(0, len(examples), _AT_ONCE):
-        last = min(first + _AT_ONCE, len(examples))
-        yield [examples[index] for index in range(first, last)]
+def _batches(portions: Sequence[tuple[TrainConfig, int]]) -> Iterator[list[Example]]:
+    for config, count in portions:
+        examples = draw_examples(config, count).training
+        for first in range(0, count, _AT_ONCE):
+            yield [examples[i] for i in range(first, min(first + _AT_ONCE, count))]
 
 
 def _say(step: int, loss: float) -> None:

@@ -105,7 +105,7 @@ _TABLE = (
         ),
         commercial_use=None,
         homepage=_OURS,
-        sha256="e4fd7198c5d83a061399e761a24624de372ec7a08fab37e18d5755392d533f9d",
+        sha256="8c69147733c87bc0ea9f79c3414130a3a16c1f33cfbf073632b11a9c2f2c9382",
         how_to_get="It is shipped with facegpt.",
         shipped=True,
     ),

@@ -92,12 +92,12 @@ def test_the_last_face_of_a_conversation_counts(network: Network) -> None:
 
 
 def test_what_is_too_long_is_refused_with_its_length(network: Network) -> None:
-    assert network.context_tokens == 512
+    assert network.context_tokens == 2048
     long = Conversation([user_turn("xyz " * 600)])
-    with pytest.raises(RequestError, match=r"too long.* tokens.* 512 at most; shorten"):
+    with pytest.raises(RequestError, match=r"too long.* tokens.* 2,?048 at most; shorten"):
         network.answer([long], Speaking())
-    with pytest.raises(RequestError, match="answer up to 500"):
-        network.answer([Conversation([user_turn("hello there")])], Speaking(500))
+    with pytest.raises(RequestError, match="answer up to 2040"):
+        network.answer([Conversation([user_turn("hello there")])], Speaking(2040))
 
 
 @pytest.mark.parametrize(

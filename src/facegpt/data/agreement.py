@@ -86,7 +86,9 @@ _GLUM = re.compile(
     r"grim|neutral|expressionless|downturned|afraid|frightened|disgusted)\b"
 )
 _MOUTH_ASKED = re.compile(r"\b(mouth|lips?)\b")
-_HEAD_ASKED = re.compile(r"\b(head|turned|fac(e|es|ing) (the|point)|pose\w*|direction|oriented)\b")
+_HEAD_ASKED = re.compile(
+    r"\b(head|turned|facing|face (the|point)|faces (the|point)|pose\w*|direction|oriented)\b"
+)
 
 
 def _plain(text: str) -> str:

@@ -22,6 +22,10 @@ from facegpt.morphable.parameters import FaceParameters
 _WHOLE = "whole"
 _OF_THE_WHOLE = ("shape", "smile", "turned", "skin")
 """Lines that together answer what a face looks like. A smile says what the mouth does, too."""
+_POSE = ("turned", "nod")
+"""Questions about the head that are easily taken for each other: one sentence answers both."""
+_CHINS = {"": "level", "up": "raised", "down": "lowered"}
+_STRENGTHS = {"slight": "slightly ", "strong": "far "}
 _OPENING, _CLOSING = "[face", "]"
 
 
@@ -70,7 +74,10 @@ def face_note(reading: Reading, dice: random.Random | None = None) -> FaceNote:
     facts = facts_of(reading)
     pen = Pen(dice or random.Random(0), VOICES["they"])
     topics = [t for t in QUESTIONS if t != _WHOLE and (t != "beard" or facts.beard)]
-    return FaceNote({topic: ask(topic, reading, facts, pen)[1] for topic in topics})
+    sentences = {topic: ask(topic, reading, facts, pen)[1] for topic in topics}
+    chin = f"the chin {_STRENGTHS.get(facts.nod_strength, '')}{_CHINS[facts.nod]}"
+    pose = f"{sentences['turned'].removesuffix('.')}, {chin}."
+    return FaceNote(sentences | dict.fromkeys(_POSE, pose))
 
 
 def face_notes(

@@ -116,10 +116,15 @@ SMILE_ANSWERS: dict[str, tuple[str, ...]] = {
         "No smile can be seen; {mouth}.",
         "Not at all: {mouth}.",
     ),
+    "less than a trace": (
+        "No, hardly: there is only [a hint|a trace] of a smile.",
+        "No, at most [a hint|a trace] of one.",
+        "No, not really; [a hint|a trace] of a smile at most.",
+    ),
     "trace": (
-        "Barely: there is only [a hint|a trace] of a smile.",
-        "Hardly; [only a hint of a smile|a trace of a smile] plays around the mouth.",
-        "Only [very faintly|the faintest hint of a smile].",
+        "Yes, but [only very faintly|barely]: it is [a hint|a trace] of a smile.",
+        "Yes, though it is only [a faint one|the faintest of smiles].",
+        "Yes, [very faintly|just a trace].",
     ),
     "slight": (
         "Yes, [slightly|a little]; {mouth}.",

@@ -32,6 +32,8 @@ Answer = Callable[[Reading, Facts, Pen], str]
 
 _ALWAYS = ("expression", "smile", "mouth", "turned")
 """What evaluation asks too; two of these in every conversation."""
+_SMILE_AFTER_ALL_MM = 0.75
+"""The middle of what facts call a trace of a smile."""
 _NOD_STRENGTHS = {"slight": "slightly ", "strong": "far "}
 
 
@@ -59,9 +61,12 @@ def question_on(topic: str, generator: torch.Generator) -> str:
     return finish(Pen(dice_of(generator), VOICES["they"]).pick(QUESTIONS[topic]))
 
 
-def _smile(_: Reading, facts: Facts, pen: Pen) -> str:
+def _smile(reading: Reading, facts: Facts, pen: Pen) -> str:
     mouth = mouth_sentence(facts, pen).removesuffix(".")
-    return pen.pick(SMILE_ANSWERS[facts.smile], mouth=_as_clause(mouth))
+    # Who asks wants yes or no: even a trace is nearer to one of them.
+    is_less = facts.smile == "trace" and reading.value["smile"] < _SMILE_AFTER_ALL_MM
+    kind = "less than a trace" if is_less else facts.smile
+    return pen.pick(SMILE_ANSWERS[kind], mouth=_as_clause(mouth))
 
 
 def _as_clause(sentence: str) -> str:

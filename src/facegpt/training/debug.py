@@ -66,7 +66,7 @@ def tiny_backbone(seed: int) -> tuple[LlavaForConditionalGeneration, LlavaProces
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
-            max_position_embeddings=512,
+            max_position_embeddings=2048,
             bos_token_id=None,
             eos_token_id=_id_of(tokenizer, _END),
             pad_token_id=_id_of(tokenizer, _PAD),

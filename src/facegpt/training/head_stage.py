@@ -4,7 +4,9 @@ While language model and head learn together the head follows states that move a
 what photos show strongly (pose, light) drowns what words say weakly (the tone of a skin): that
 lies in directions of the states at `<FACE>` in which they vary a hundred times less. Once the
 language model stands still, a state is read once and used in many epochs, and the head learns in
-coordinates in which every direction varies alike. Knows no data set and no command line.
+coordinates in which every direction varies alike. Faces from words learn shape and skin here: what
+they say of expression and pose the model has learnt from far more examples than are read for this
+stage, and it keeps that. Knows no data set and no command line.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from facegpt.data.mixture import Example, FaceTarget, seeded
 from facegpt.model.face_head import FaceHead
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
+from facegpt.morphable.parameters import BLOCK_SIZES
 from facegpt.training.collate import Collator, stack_targets
 from facegpt.training.face_loss import FaceLoss
 from facegpt.training.objective import TargetBatch
@@ -38,9 +41,14 @@ class HeadStage:
     learning_rate: float = 1e-3
     """At the beginning; it falls to zero along a cosine."""
     weight_decay: float = 0.0
+    taught: tuple[str, ...] = ("shape", "albedo")
+    """Blocks of theta that faces from words learn; the others stay what the model made of them."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        unknown = set(self.taught) - set(BLOCK_SIZES)
+        if unknown:
+            raise ValueError(f"--taught knows {list(BLOCK_SIZES)}, got {sorted(unknown)}")
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
@@ -93,7 +101,7 @@ def read_states(
             assert example.target is not None
             count = example.answer.count(collate.processor.face_token)
             targets += [_light(example.kind, example.target)] * count
-    width = model.face_head.layers[0].in_features
+    width = _linear(model.face_head)[0].in_features
     return FaceStates(torch.cat([torch.zeros(0, width), *hidden]), tuple(kinds), tuple(targets))
 
 
@@ -133,8 +141,7 @@ class WhitenedHead(nn.Module):
         variance, axes = torch.linalg.eigh(torch.cov((states - self._mean).T, correction=0))
         variance = variance.clamp(min=float(variance.mean()) * SMALLEST_VARIANCE)
         self._whiten = axes * variance.rsqrt() @ axes.T
-        first, *others = head.layers
-        assert isinstance(first, nn.Linear)
+        first, *others = _linear(head)
         weight, bias = first.weight.detach().double(), first.bias.detach().double()
         self.weight = nn.Parameter((weight @ (axes * variance.sqrt() @ axes.T)).float())
         self.bias = nn.Parameter((bias + weight @ self._mean).float())
@@ -158,8 +165,7 @@ class WhitenedHead(nn.Module):
     @torch.no_grad()
     def fold(self) -> None:
         """Write what was learnt into the head, for states as they come."""
-        [head] = self._head
-        first, *others = head.layers
+        first, *others = _linear(self._head[0])
         weight = self.weight.double() @ self._whiten
         first.weight.copy_(weight)
         first.bias.copy_(self.bias.double() - weight @ self._mean)
@@ -167,6 +173,28 @@ class WhitenedHead(nn.Module):
         for layer in others:
             layer.weight.copy_(next(learnt))
             layer.bias.copy_(next(learnt))
+
+
+def _linear(head: FaceHead) -> list[nn.Linear]:
+    return [layer for layer in head.layers if isinstance(layer, nn.Linear)]
+
+
+@torch.no_grad()
+def keep_untaught(
+    model: FaceGPTForConditionalGeneration, states: FaceStates, taught: Sequence[str]
+) -> FaceStates:
+    """The states with the theta of faces from words replaced, outside the taught blocks, by what
+    the model makes of them now."""
+    known = torch.cat([torch.full((size,), name in taught) for name, size in BLOCK_SIZES.items()])
+    targets = [
+        target
+        if kind == "image" or target.theta is None
+        else replace(target, theta=torch.where(known, target.theta, theta))
+        for kind, target, theta in zip(
+            states.kinds, states.targets, model.theta_of(states.hidden), strict=True
+        )
+    ]
+    return replace(states, targets=targets)
 
 
 def refit_head(
@@ -188,7 +216,8 @@ def refit_head(
     if not len(states):
         raise ValueError("there is no face to learn from: the mixture asks for none")
     head = WhitenedHead(model.face_head, states.hidden)
-    given = replace(states, hidden=head.states(states.hidden))
+    kept = keep_untaught(model, states, stage.taught)
+    given = replace(kept, hidden=head.states(states.hidden))
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
     )

@@ -34,33 +34,33 @@ NANO = replace(
     head_hidden_sizes=(1024,),
     adapter=AdapterSettings(rank=32, alpha=64.0, dropout=0.0),
     optimiser=OptimiserSettings(
-        learning_rate=3e-4, head_learning_rate=5e-4, warmup_steps=10, schedule="cosine"
+        learning_rate=3e-4, head_learning_rate=1e-3, warmup_steps=6, schedule="cosine"
     ),
-    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.1, measured=2.0),
+    weights=ObjectiveWeights(face=3.0, theta=0.5, from_text=0.05, measured=1.3),
     supervise_photos=True,
     mixture=MixtureShares(
         image=0.9,
-        text=0.45,
-        composed=0.45,
-        situation=0.8,
-        talk=0.25,
-        replay=0.3,
-        reason=0.25,
-        short=0.7,
+        text=1.0,
+        composed=0.6,
+        situation=0.3,
+        talk=0.5,
+        replay=0.4,
+        reason=0.1,
+        short=0.65,
         turns_before=0,
-        talk_turns=2,
+        talk_turns=12,
         note=1.0,
     ),
     steps=290,
-    batch_size=16,
-    accumulation=2,
+    batch_size=8,
+    accumulation=4,
     perceptual_every=0,
     validate_every=120,
     held_out=96,
     activation_checkpointing=False,
 )
-"""Last stage of the shipped nano (docs/training.md). lambda_face is not the paper's: in a few
-hundred steps the text loss alone would steer so small a model."""
+"""Last stage of the language model of the shipped nano (docs/training.md). lambda_face is not the
+paper's: in a few hundred steps the text loss alone would steer so small a model."""
 
 VISION = replace(
     LLAVA_7B,

@@ -96,7 +96,8 @@ def read_decisions(path: Path, rows: Sequence[ReviewRow]) -> dict[str, Decision]
             f"first has the id {strangers[0]}; it was made from another selection"
         )
     decisions = {one: _decision(row, path) for one, row in found.items()}
-    return {row.row_id: decisions.get(row.row_id, "") for row in rows}
+    undecided: Decision = ""
+    return {row.row_id: decisions.get(row.row_id, undecided) for row in rows}
 
 
 def _table(rows: Sequence[ReviewRow]) -> bytes:
