@@ -95,9 +95,8 @@ def read_decisions(path: Path, rows: Sequence[ReviewRow]) -> dict[str, Decision]
             f"{path} decides about {len(strangers)} sentences that are not in the selection, the "
             f"first has the id {strangers[0]}; it was made from another selection"
         )
-    decisions = {one: _decision(row, path) for one, row in found.items()}
-    undecided: Decision = ""
-    return {row.row_id: decisions.get(row.row_id, undecided) for row in rows}
+    decisions: dict[str, Decision] = {one: _decision(row, path) for one, row in found.items()}
+    return {row.row_id: decisions.get(row.row_id, "") for row in rows}
 
 
 def _table(rows: Sequence[ReviewRow]) -> bytes:
