@@ -129,7 +129,7 @@ class Network:
 
     @property
     def reads_face_note(self) -> bool:
-        """Whether the model was trained with a line of measured words beside each photo."""
+        """Whether the model was trained with lines of measured words beside photos."""
         return bool(self.model.config.reads_face_note)
 
     def plain(self, text: str) -> str:

@@ -36,7 +36,7 @@ Report = Callable[[int, float], None]
 class HeadStage:
     """How the head learns."""
 
-    steps: int = 1000
+    steps: int = 600
     batch_size: int = 64
     learning_rate: float = 1e-3
     """At the beginning; it falls to zero along a cosine."""
