@@ -74,25 +74,25 @@ def write_photo_pages(
 def write_text_pages(
     place: Path,
     items: Sequence[TextItem],
+    truth: ItemStore,
     stores: Mapping[str, ItemStore],
     model: MorphableModel,
 ) -> list[Path]:
-    """Figures 3 and 7: the sentence, and the head that every method makes of it.
+    """Figures 3 and 7: the sentence, the head fitted to its photo, and what every method makes.
 
     Args:
         place: `place-1.png` and so on are written.
+        truth: Theta of the photos.
         stores: Label of a method -> its theta of texts.
         model: The whole head.
     """
-    rows = [
-        (
-            item.text,
-            [_head(theta_of(store.get(item.key)), model) for store in stores.values()],
-        )
-        for item in items
-    ]
+    rows = []
+    for item in items:
+        theta = [truth.get(item.photo.key), *(store.get(item.key) for store in stores.values())]
+        rows.append((item.text, [_head(theta_of(record), model) for record in theta]))
+    headings = ["fitted to the photo", *stores]
     return [
-        _write(place, number, _text_page(list(stores), part))
+        _write(place, number, _text_page(headings, part))
         for number, part in enumerate(_parts(rows), start=1)
     ]
 

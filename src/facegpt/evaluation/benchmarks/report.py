@@ -21,6 +21,8 @@ Every table of the paper, measured with the command above it. A cell without a n
 table why. `DATA` is a folder as [Evaluation](evaluation.md) describes it, `FOLDER` one of weights.
 """
 _DIGITS = 4
+_DEFAULTS = {"every": 1, "limit": 0, "sentences": "best", "seed": 0}
+"""Of the command; what is as usual is not repeated."""
 
 
 def write_report(results: Path, output: Path) -> Path:
@@ -60,9 +62,9 @@ def _command(table: str, rows: Sequence[Row]) -> str:
     for name in dict.fromkeys(row.command for row in rows if _was_asked(row)):
         given += ["--method", name]
     given += ["--split", str(made.get("split", "val"))]
-    for flag in ("every", "limit", "sentences", "seed"):
-        value = made.get(flag)
-        if value not in (None, 0, 1, "best"):
+    for flag, default in _DEFAULTS.items():
+        value = made.get(flag, default)
+        if value != default:
             given += [f"--{flag}", str(value)]
     return f"```console\n$ {shlex.join([*given, '-o', 'OUT'])}\n```\n"
 

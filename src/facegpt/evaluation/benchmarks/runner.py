@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
-from facegpt.evaluation.benchmarks.measuring import ItemResult, Measuring
+from facegpt.evaluation.benchmarks.measuring import TRUTH, ItemResult, Measuring
 from facegpt.evaluation.benchmarks.orders import Finding, findings_of, replace_findings
 from facegpt.evaluation.benchmarks.paper import TABLES, Source, TableSpec
 from facegpt.evaluation.benchmarks.photo_data import (
@@ -46,6 +46,7 @@ _NO_JUDGE = (
     "no judge has read its answers; run facegpt benchmark judge, then give --judge OUT/report.json"
 )
 _NO_STUDY = "no study has asked people; run facegpt study, then give --study TALLY/tally.json"
+_NOT_BY_GROUP = "judges and studies are not counted by group"
 _NO_DATA = "-"
 
 
@@ -176,7 +177,7 @@ class Runner:
                     for source in sources
                     for result in self._ask(method, source, given[source])
                 ]
-            except (BenchmarkError, MemoryError):
+            except BenchmarkError:
                 raise
             except (ValueError, OSError) as error:
                 failures[method.label] = str(error)
@@ -224,11 +225,12 @@ class Runner:
         for row in rows:
             cells = dict(row.cells)
             for name in extra:
-                said = judged.get(row.method, {}).get(name)
-                if name.startswith("study"):
-                    said = preferred.get(row.method)
-                missing = _NO_STUDY if name.startswith("study") else _NO_JUDGE
-                cells[name] = (said if row.group == ALL_GROUPS else None) or Cell(reason=missing)
+                if row.group != ALL_GROUPS:
+                    cells[name] = Cell(reason=_NOT_BY_GROUP)
+                elif name.startswith("study"):
+                    cells[name] = preferred.get(row.method) or Cell(reason=_NO_STUDY)
+                else:
+                    cells[name] = judged.get(row.method, {}).get(name) or Cell(reason=_NO_JUDGE)
             found.append(replace(row, cells=cells))
         if spec.sources == ("judge",):
             known = {row.method for row in found}
@@ -256,8 +258,9 @@ class Runner:
             return files
         texts = self._items(spec.sources[0])
         chosen = [texts[i] for i in _spread(len(texts), most)]
+        truth = predictions.of_photos(TRUTH, [item.photo for item in chosen])
         stores = {m.label: predictions.of_texts(m, chosen) for m in shown}
-        return write_text_pages(folder / name, chosen, stores, self.measuring.model)
+        return write_text_pages(folder / name, chosen, truth, stores, self.measuring.model)
 
 
 def _is_able(spec: TableSpec, method: MethodName) -> bool:

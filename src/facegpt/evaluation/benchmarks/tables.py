@@ -94,7 +94,7 @@ def comma_separated(spec: TableSpec, rows: Sequence[Row]) -> str:
         for column in spec.columns:
             if column.name in paper.values:
                 place = (spec.name, "paper", spec.paper_data, ALL_GROUPS, paper.method)
-                value = f"{paper.values[column.name]:g}"
+                value = paper.values[column.name]
                 writer.writerow((*place, column.heading, value, "", "", "", column.unit, ""))
     return sink.getvalue()
 
@@ -186,8 +186,7 @@ def _shown(column: Column, cell: Cell | None, notes: _Notes) -> str:
 
 
 def _paper_number(column: Column, paper: PaperRow) -> str:
-    value = paper.values.get(column.name)
-    return "" if value is None else f"{value:g}"
+    return paper.values.get(column.name, "")
 
 
 def _italic(text: str) -> str:
