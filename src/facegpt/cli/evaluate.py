@@ -78,7 +78,7 @@ def _command(name: str) -> Callable[..., int]:
 
 
 for _name, _help in TABLES.items():
-    evaluate_app.command(_command(_name), name=_name, help=_help)
+    evaluate_app.command(name=_name, help=_help)(_command(_name))
 
 
 @evaluate_app.command(name="all")

@@ -27,7 +27,7 @@ from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.detection import DlibDetector
 from facegpt.perception.landmarks import LandmarkDetector
-from facegpt.pipeline import FaceGPT
+from facegpt.pipeline import FaceGPT, ImaginedFace
 
 _EXTERNAL, _REFINE, _WEIGHTS = "external:", "+refine", "weights"
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
@@ -56,8 +56,8 @@ class TextMethod(Protocol):
         """What its theta means."""
         ...
 
-    def faces_of_texts(self, texts: Sequence[str]) -> FaceParameters:
-        """The likeliest face of every text, in the same order."""
+    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
+        """The likeliest face of every text, in the same order; None where it makes none."""
         ...
 
 
@@ -134,24 +134,16 @@ class Workshop:
 
 
 @dataclass(frozen=True, eq=False)
-class FaceGPTOfTexts:
-    """FaceGPT as a method for texts: the likeliest face, made at once, nothing said before it."""
+class Imagination:
+    """What imagines faces, as a method for texts: the first face of each answer counts."""
 
-    facegpt: FaceGPT
+    model: MorphableModel
+    imagine: Callable[[list[str]], list[list[ImaginedFace]]]
+    """Faces of every text; an empty list where it makes none."""
 
-    @property
-    def model(self) -> MorphableModel:
-        """What its theta means."""
-        return self.facegpt.model
-
-    def faces_of_texts(self, texts: Sequence[str]) -> FaceParameters:
-        """The likeliest face of every text.
-
-        Raises:
-            RequestError: A text is empty or too long.
-        """
-        made = self.facegpt.imagine(list(texts), reason=False)
-        return FaceParameters.cat([FaceParameters.zeros(0), *(faces[0].theta for faces in made)])
+    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
+        """The first face of every text."""
+        return [faces[0].theta if faces else None for faces in self.imagine(list(texts))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +152,9 @@ class MeanFaceOfTexts:
 
     model: MorphableModel
 
-    def faces_of_texts(self, texts: Sequence[str]) -> FaceParameters:
+    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
         """Theta of the mean face, so many times."""
-        return FaceParameters.zeros(len(texts))
+        return [FaceParameters.zeros(1) for _ in texts]
 
 
 PhotoMaker = Callable[[MethodName, Workshop], NamedReconstructor]
@@ -171,6 +163,12 @@ TextMaker = Callable[[MethodName, Workshop], TextMethod]
 
 def _refined(name: MethodName, workshop: Workshop) -> NamedReconstructor:
     return workshop.facegpt(name.folder).refining_reader
+
+
+def _written(name: MethodName, workshop: Workshop) -> TextMethod:
+    """The likeliest face, made at once: nothing is said before it."""
+    facegpt = workshop.facegpt(name.folder)
+    return Imagination(facegpt.model, lambda texts: facegpt.imagine(texts, reason=False))
 
 
 def _vision(name: MethodName, workshop: Workshop) -> NamedReconstructor:
@@ -191,8 +189,8 @@ PHOTO_METHODS: dict[str, PhotoMaker] = {
 """Kind -> how a method for photos is made."""
 
 TEXT_METHODS: dict[str, TextMaker] = {
-    "nano": lambda name, workshop: FaceGPTOfTexts(workshop.facegpt(name.folder)),
-    "weights": lambda name, workshop: FaceGPTOfTexts(workshop.facegpt(name.folder)),
+    "nano": _written,
+    "weights": _written,
     "mean-face": lambda name, workshop: MeanFaceOfTexts(workshop.model),
 }
 """Kind -> how a method for texts is made."""

@@ -74,7 +74,10 @@ def test_a_cell_is_the_mean_with_its_interval() -> None:
 def test_sentences_of_one_photo_are_no_witnesses_of_their_own() -> None:
     same = [ItemResult("p", "d", "", {"landmark_px": v}) for v in (1.0, 2.0, 3.0)]
     cell = item_cell(KEYPOINT, same, FEW)
-    assert (cell.low, cell.high, cell.n) == (2.0, 2.0, 3)
+    assert (cell.value, cell.low, cell.high, cell.n) == (2.0, None, None, 3)
+    other = ItemResult("q", "d", "", {"landmark_px": 4.0})
+    cell = item_cell(KEYPOINT, [*same, other], FEW)
+    assert (cell.low, cell.high) == (2.0, 4.0)
 
 
 def test_missing_items_are_told() -> None:
@@ -153,7 +156,7 @@ def test_orders_are_paired() -> None:
 def test_orders_that_cannot_be_said(tmp_path: Path) -> None:
     found = findings_of(TABLE3, {"nano": results([1.0, 2.0])}, {"llava-key": "broken"}, FEW)
     reasons = {f.worse: f.reason for f in found}
-    assert reasons["llava-key"] == "llava-key: broken"
+    assert reasons["llava-key"] == "llava-key failed: broken"
     assert "was not among the methods" in reasons["mean-face"]
     replace_findings(tmp_path, "table3", found)
     assert read_findings(tmp_path) == found
@@ -168,7 +171,7 @@ def test_the_report_holds_tables_commands_and_orders(tmp_path: Path) -> None:
     text = write_report(tmp_path, tmp_path / "results.md").read_text()
     assert "## Table 3: 3D faces from photos" in text
     assert "$ facegpt evaluate table3 --data DATA --method nano" in text
-    assert "cannot be said: llava-key was not among" in text.replace("llava-key: ", "")
+    assert "cannot be said: llava-key was not among" in text
     assert str(tmp_path) not in text
 
 

@@ -1,6 +1,7 @@
 """Tables end to end on rendered faces: numbers, resuming, failures, pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from facegpt.evaluation.benchmarks.photo_data import Selection, read_photo_sets
 from facegpt.evaluation.benchmarks.rows import read_rows
 from facegpt.evaluation.benchmarks.runner import Runner, RunSettings, TableOutcome
 from facegpt.evaluation.methods import MethodError, parse_methods
+from facegpt.morphable.parameters import FaceParameters
 
 
 def run(
@@ -118,6 +120,29 @@ def test_an_entry_of_the_registry_is_a_method(
     monkeypatch.setitem(methods.PHOTO_METHODS, "regression", methods.PHOTO_METHODS["fit"])
     outcome = run(data.folder, tmp_path / "out", f"regression={tmp_path}", table="table7")
     assert value(outcome, "regression", "photos.landmark_px") >= 0
+
+
+def test_a_text_that_becomes_no_face(
+    data, truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trimesh")
+    made = FaceParameters.zeros(1)
+
+    def speechless(name: methods.MethodName, workshop: methods.Workshop) -> methods.TextMethod:
+        class Half:
+            model = workshop.model
+
+            def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
+                return [made if "1" in text else None for text in texts]
+
+        return Half()
+
+    monkeypatch.setitem(methods.TEXT_METHODS, "half", speechless)
+    outcome = run(data.folder, tmp_path / "out", f"half={tmp_path}", table="table1")
+    cell = next(r for r in outcome.rows if r.method == "half").cells["implicit.chamfer_mm"]
+    assert (cell.n, cell.reason) == (1, "2 of 3 missing: the method made no face")
+    preference = next(r for r in outcome.rows if r.method == "half").cells["study.preference"]
+    assert "facegpt study" in preference.reason
 
 
 def test_judged_models_are_rows(data, truth, tmp_path: Path) -> None:

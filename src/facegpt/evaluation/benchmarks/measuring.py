@@ -16,7 +16,7 @@ from facegpt.evaluation.benchmarks import photo_measures, text_measures
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
 from facegpt.evaluation.benchmarks.photo_data import PhotoItem, PhotoSet, TextItem
 from facegpt.evaluation.benchmarks.photo_measures import PhotoJudge, aligned
-from facegpt.evaluation.benchmarks.prediction import AT_ONCE, Predictions, Step, theta_of
+from facegpt.evaluation.benchmarks.prediction import NO_FACE, Predictions, Step, theta_of
 from facegpt.evaluation.benchmarks.store import ItemStore
 from facegpt.evaluation.benchmarks.text_measures import TextJudge
 from facegpt.evaluation.benchmarks.written_faces import WrittenFaces
@@ -27,6 +27,9 @@ from facegpt.perception.images import ImageError
 
 TRUTH = MethodName("fit", "fit")
 """Whose theta of the photo is the pseudo ground truth of texts."""
+
+_AT_ONCE = 8
+"""Items between two writings: of texts each takes a second or two."""
 
 _TRUTH_FAILED = "the photo of the text could not be fitted"
 
@@ -136,8 +139,8 @@ class Measuring:
         name: MethodName,
         measure: Any,
     ) -> None:
-        for first in range(0, len(items), AT_ONCE):
-            part = items[first : first + AT_ONCE]
+        for first in range(0, len(items), _AT_ONCE):
+            part = items[first : first + _AT_ONCE]
             self.step(f"{name.label}: measures", first, len(items))
             store.add(measure(part))
         self.step(f"{name.label}: measures", len(items), len(items))
@@ -147,7 +150,7 @@ class Measuring:
     ) -> dict[str, dict[str, Any]]:
         theta = {item.key: theta_of(asked[item.key]) for item in items}
         found = {
-            item.key: {"problem": str(asked[item.key].get("problem", "no face made"))}
+            item.key: {"problem": str(asked[item.key].get("problem", NO_FACE))}
             for item in items
             if theta[item.key] is None
         }
@@ -165,7 +168,7 @@ class Measuring:
             item.key: (theta_of(asked[item.key]), theta_of(truth[item.photo.key])) for item in items
         }
         found: dict[str, dict[str, Any]] = {
-            item.key: {"problem": _TRUTH_FAILED if pairs[item.key][1] is None else "no face made"}
+            item.key: {"problem": _TRUTH_FAILED if pairs[item.key][1] is None else NO_FACE}
             for item in items
             if None in pairs[item.key]
         }

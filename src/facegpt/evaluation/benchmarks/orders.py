@@ -63,8 +63,9 @@ def findings_of(
             continue
         absent = [label for label in (order.better, order.worse) if not results.get(label)]
         if absent:
-            why = reasons.get(absent[0]) or f"{absent[0]} was not among the methods"
-            found.append(_unsaid(order, "all columns", f"{absent[0]}: {why}"))
+            failed = reasons.get(absent[0])
+            why = f"failed: {failed}" if failed else "was not among the methods"
+            found.append(_unsaid(order, "all columns", f"{absent[0]} {why}"))
             continue
         for name in order.columns:
             found += _of_column(order, columns[name], results, bootstrap)
@@ -80,9 +81,10 @@ def _of_column(
     if column.source in ("judge", "study"):
         why = "compare the intervals in the table: items of both methods are not kept together"
         return [_unsaid(order, column.heading, why)]
-    sides = [_by_item(results[label], column.key) for label in (order.better, order.worse)]
-    datas = dict.fromkeys(data for data, _, _ in sides[0])
-    return [_paired(order, column, data, *sides, bootstrap) for data in datas]
+    better = _by_item(results[order.better], column.key)
+    worse = _by_item(results[order.worse], column.key)
+    datas = dict.fromkeys(data for data, _, _ in better)
+    return [_paired(order, column, data, better, worse, bootstrap) for data in datas]
 
 
 def _by_item(results: Sequence[ItemResult], key: str) -> dict[tuple[str, str, int], float]:

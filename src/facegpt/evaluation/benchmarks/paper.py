@@ -133,7 +133,7 @@ def _paper(columns: tuple[Column, ...], *rows: tuple[str, str]) -> tuple[PaperRo
 
 
 _LLAVA_KEY = (
-    "give --method llava-key=FOLDER (the language model that writes landmarks as text, A.2)"
+    "facegpt train llava-key --data FACES --output FOLDER, then --method llava-key=FOLDER/best"
 )
 _WRITTEN = "run {0} yourself (docs/external_methods.md), then give --method external:{0}=FOLDER"
 _TRAIN = "facegpt train nano --data FACES --output FOLDER {0}, then --method {1}=FOLDER"
@@ -244,7 +244,10 @@ TABLES: dict[str, TableSpec] = {
         _paper((_PHOTO, _KEYPOINT), ("CLIP ViT + MLP", "0.133 7.6"), ("FaceGPT", "0.103 3.0")),
         "CelebA-HQ test photos",
         _PHOTO_PROTOCOL,
-        {"regression": "give --method regression=FOLDER (frozen vision tower + MLP)"},
+        {
+            "regression": "facegpt train regression --data FACES --output FOLDER, then "
+            "--method regression=FOLDER/best"
+        },
     ),
     "table8": TableSpec(
         "table8",

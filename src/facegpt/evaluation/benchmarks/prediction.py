@@ -29,6 +29,8 @@ from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.perception.images import ImageError, Photo, load_image
 from facegpt.perception.landmarks import DetectedFace
 
+NO_FACE = "the method made no face"
+
 AT_ONCE = 16
 """Items between two writings."""
 
@@ -136,7 +138,7 @@ class Predictions:
         found = method.reconstruct_photos(list(photos.values()))
         detector.forget()
         for key, faces in zip(photos, found, strict=True):
-            answers[key] = _record(faces[0].parameters) if faces else {"problem": "no face made"}
+            answers[key] = _record(faces[0].parameters) if faces else {"problem": NO_FACE}
         return answers
 
 
@@ -149,8 +151,11 @@ def theta_of(record: Mapping[str, Any]) -> FaceParameters | None:
 
 
 def _ask_texts(method: TextMethod, items: Sequence[TextItem]) -> dict[str, dict[str, Any]]:
-    theta = method.faces_of_texts([item.text for item in items])
-    return {item.key: _record(theta[i : i + 1]) for i, item in enumerate(items)}
+    made = method.faces_of_texts([item.text for item in items])
+    return {
+        item.key: {"problem": NO_FACE} if theta is None else _record(theta)
+        for item, theta in zip(items, made, strict=True)
+    }
 
 
 def _record(theta: FaceParameters) -> dict[str, Any]:

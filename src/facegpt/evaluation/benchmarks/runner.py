@@ -166,7 +166,7 @@ class Runner:
     def _measured(
         self, spec: TableSpec, methods: Sequence[MethodName]
     ) -> tuple[dict[str, list[ItemResult]], dict[str, str]]:
-        sources = [source for source in spec.sources if source not in ("judge", "study")]
+        sources: list[Source] = [s for s in spec.sources if s not in ("judge", "study")]
         results: dict[str, list[ItemResult]] = {}
         failures: dict[str, str] = {}
         given = {source: self._items(source) for source in sources}
