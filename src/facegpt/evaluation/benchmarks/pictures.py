@@ -33,7 +33,9 @@ ROWS = 6
 
 _SIDE, _GAP, _HEAD, _TEXT = 200, 6, 24, 330
 _INK, _FAINT = (40, 40, 44), (120, 120, 126)
-_LETTERS, _LINES = 46, 11
+_TYPES = ((13, 46, 11), (11, 56, 14))
+"""Size of the letters, how many fit into a line, and how many lines: large ones for sentences,
+small ones for descriptions."""
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -138,13 +140,23 @@ def _text_page(
 ) -> Image.Image:
     page = _sheet(len(headings), len(rows), _TEXT)
     _write_headings(page, headings, _TEXT)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     for number, (text, cells) in enumerate(rows):
-        top = _HEAD + number * (_SIDE + _GAP)
-        lines = textwrap.wrap(text, _LETTERS, max_lines=_LINES, placeholder=" ...")
-        draw.multiline_text((_GAP + 4, top + 4), "\n".join(lines), fill=_INK, font=font, spacing=4)
+        _write_text(page, text, _HEAD + number * (_SIDE + _GAP))
         _paste(page, cells, number, _TEXT)
     return page
+
+
+def _write_text(page: Image.Image, text: str, top: int) -> None:
+    fitting = [kind for kind in _TYPES if len(textwrap.wrap(text, kind[1])) <= kind[2]]
+    size, letters, most = fitting[0] if fitting else _TYPES[-1]
+    lines = textwrap.wrap(text, letters, max_lines=most, placeholder=" ...")
+    ImageDraw.Draw(page).multiline_text(
+        (_GAP + 4, top + 2),
+        "\n".join(lines),
+        fill=_INK,
+        font=ImageFont.load_default(size),
+        spacing=3,
+    )
 
 
 def _sheet(columns: int, rows: int, left: int) -> Image.Image:

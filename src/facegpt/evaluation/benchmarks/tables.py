@@ -179,9 +179,11 @@ def _shown(column: Column, cell: Cell | None, notes: _Notes) -> str:
     if cell is None or cell.value is None:
         reason = cell.reason if cell is not None and cell.reason else "not measured"
         return f"{_EMPTY} {notes.mark(reason)}"
-    text = f"{cell.value:.{column.digits}f}"
+    # z: no minus before a zero.
+    form = f"z.{column.digits}f"
+    text = f"{cell.value:{form}}"
     if cell.low is not None and cell.high is not None:
-        text += f" ({cell.low:.{column.digits}f} to {cell.high:.{column.digits}f})"
+        text += f" ({cell.low:{form}} to {cell.high:{form}})"
     return f"{text} {notes.mark(cell.reason)}" if cell.reason else text
 
 
