@@ -21,7 +21,7 @@ TABLES = {
     "table1": "Speculative faces: implicit sentences against the fitted face of the photo.",
     "table2": "Described faces: explicit descriptions against the fitted face of the photo.",
     "table3": "Photos: photometric and landmark errors, identity.",
-    "table4": "Instruction following, from the report of `facegpt benchmark judge`.",
+    "table4": "Instruction following: a judge's report, and answers held against the face.",
     "table5": "With and without face conversations.",
     "table7": "With and without a language model.",
     "table8": "Supervised and self-supervised.",
@@ -53,6 +53,8 @@ class Measured:
     """report.json of `facegpt benchmark judge`, for tables 4 and 5."""
     study: Path | None = None
     """tally.json of `facegpt study tally`, for table 1."""
+    prompts: Path | None = None
+    """JSONL of held-out prompts with prompt, wants_face and photo, for tables 4 and 5."""
     landmark_vertices: Path | None = None
     """The 68 landmark vertices of an external program's mesh (docs/external_methods.md)."""
     seed: int = 0
@@ -159,6 +161,7 @@ def _settings(measured: Measured) -> "RunSettings":
         resamples=measured.resamples,
         judge=measured.judge,
         study=measured.study,
+        prompts=measured.prompts,
         landmark_vertices=read_landmark_vertices(vertices) if vertices else None,
         pictures=measured.pictures,
         device=measured.device,

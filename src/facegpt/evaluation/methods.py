@@ -87,6 +87,11 @@ class MethodName:
         return bool(self.program) or self.kind in TEXT_METHODS
 
     @property
+    def talks(self) -> bool:
+        """Whether it can answer in words."""
+        return self.kind in TALKING
+
+    @property
     def command_text(self) -> str:
         """How to ask for it, without the way to the folder, which is another one elsewhere."""
         if self.folder is None:
@@ -195,6 +200,9 @@ TEXT_METHODS: dict[str, TextMaker] = {
 }
 """Kind -> how a method for texts is made."""
 
+TALKING = ("nano", "weights")
+"""Kinds that answer in words."""
+
 WITHOUT_FOLDER = ("nano", "nano+refine", "fit", "mean-face")
 """Kinds that are named alone; all others want `=FOLDER`."""
 
@@ -264,6 +272,17 @@ def text_method(name: MethodName, workshop: Workshop) -> TextMethod:
     if name.kind not in TEXT_METHODS:
         raise MethodError(_cannot(name, "texts", TEXT_METHODS))
     return TEXT_METHODS[name.kind](name, workshop)
+
+
+def talker(name: MethodName, workshop: Workshop) -> Callable[[], FaceGPT]:
+    """A method that answers in words, loaded when it is called.
+
+    Raises:
+        MethodError: It does not talk.
+    """
+    if not name.talks:
+        raise MethodError(f"{name.label} does not talk; these do: {', '.join(TALKING)}")
+    return lambda: workshop.facegpt(name.folder)
 
 
 def folder_digest(folder: Path) -> str:

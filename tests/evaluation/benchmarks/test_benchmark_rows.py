@@ -85,7 +85,7 @@ def test_missing_items_are_told() -> None:
     cell = item_cell(KEYPOINT, some, FEW)
     assert (cell.value, cell.reason) == (2.0, "1 of 3 missing: no face made")
     assert item_cell(PHOTO, some, FEW).reason == "no face made"
-    assert "does not give" in item_cell(PHOTO, results([1.0]), FEW).reason
+    assert "does not give it" in item_cell(PHOTO, results([1.0]), FEW).reason
 
 
 def test_groups_are_rows_of_their_own() -> None:
@@ -119,7 +119,7 @@ def test_markdown_says_data_paper_and_reasons() -> None:
     assert "3.00 (" in text
     assert "| *FOCUS (paper)* | | *0.077* | *2.2* |" in text
     assert "on CelebA-HQ test photos" in text
-    assert "- (1) the method does not give this number" in text
+    assert "- (1) not measured on this data" in text
     assert "(2) a \\| pipe" in text
     assert "| nano | white | 2 |" in text
     table_lines = [line for line in text.splitlines() if line.startswith("| nano | 4")]

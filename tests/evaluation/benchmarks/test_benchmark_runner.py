@@ -19,7 +19,7 @@ from facegpt.morphable.parameters import FaceParameters
 
 
 def run(
-    data: Path, output: Path, *given: str, table: str = "table3", **options: object
+    data: Path | None, output: Path, *given: str, table: str = "table3", **options: object
 ) -> TableOutcome:
     names = parse_methods(given or ("mean-face", "fit"))
     settings = RunSettings(output, names, data, resamples=50, pictures=0, **options)  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def test_a_method_that_fails_leaves_a_reason(data, truth, tmp_path: Path) -> Non
 
 
 def test_methods_that_read_no_texts(data, truth, tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="none of fit reads them"):
+    with pytest.raises(MethodError, match="none of fit does"):
         run(data.folder, tmp_path / "out", "fit", table="table1")
 
 
@@ -145,14 +145,15 @@ def test_a_text_that_becomes_no_face(
     assert "facegpt study" in preference.reason
 
 
-def test_judged_models_are_rows(data, truth, tmp_path: Path) -> None:
+def test_judged_models_are_rows(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     score = {"value": 80.5, "interval": [70.0, 90.0], "questions": 30}
     report.write_text(json.dumps({"models": {"other": {"scores": {"all": score}}}}))
-    outcome = run(data.folder, tmp_path / "out", "mean-face", table="table4", judge=report)
+    outcome = run(None, tmp_path / "out", "nano", table="table4", judge=report)
     assert value(outcome, "other", "judge.all") == 80.5
-    row = next(r for r in outcome.rows if r.method == "mean-face")
+    row = next(r for r in outcome.rows if r.method == "nano")
     assert "facegpt benchmark judge" in row.cells["judge.all"].reason
+    assert "--data" in row.cells["talk.agrees"].reason
 
 
 def test_the_command_with_pictures_and_report(

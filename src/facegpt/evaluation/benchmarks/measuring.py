@@ -12,18 +12,19 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from facegpt.evaluation.benchmarks import photo_measures, text_measures
+from facegpt.evaluation.benchmarks import photo_measures, talk, text_measures
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
-from facegpt.evaluation.benchmarks.photo_data import PhotoItem, PhotoSet, TextItem
+from facegpt.evaluation.benchmarks.photo_data import PhotoItem, PhotoSet, TextItem, evenly
 from facegpt.evaluation.benchmarks.photo_measures import PhotoJudge, aligned
 from facegpt.evaluation.benchmarks.prediction import NO_FACE, Predictions, Step, theta_of
 from facegpt.evaluation.benchmarks.store import ItemStore
 from facegpt.evaluation.benchmarks.text_measures import TextJudge
 from facegpt.evaluation.benchmarks.written_faces import WrittenFaces
-from facegpt.evaluation.methods import MethodName, Workshop
+from facegpt.evaluation.methods import MethodName, Workshop, talker
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.images import ImageError
+from facegpt.pipeline import FaceGPT
 
 TRUTH = MethodName("fit", "fit")
 """Whose theta of the photo is the pseudo ground truth of texts."""
@@ -123,6 +124,43 @@ class Measuring:
         data = f"{source} texts"
         return [_result(store[item.key], item.name, data, item.photo.group) for item in items]
 
+    def talk(
+        self, name: MethodName, sets: Sequence[PhotoSet], prompts: Path | None
+    ) -> list[ItemResult]:
+        """Every question about photos that can be judged, and every prompt.
+
+        Args:
+            sets: Of each, some photos are asked about.
+            prompts: File of held-out prompts; none are asked without it.
+
+        Raises:
+            MethodError: The method does not talk.
+            ValueError, OSError: It cannot be made, or the prompts are damaged.
+        """
+        facegpt = talker(name, self.predictions.workshop)
+        few = [PhotoSet(s.name, evenly(s.items, talk.MOST_PHOTOS)) for s in sets]
+        asked: list[tuple[talk.TalkItem, bool | str | None]] = []
+        for photos in few:
+            fits = self.predictions.of_photos(TRUTH, photos.items)
+            theta = [theta_of(fits.get(item.key)) for item in photos.items]
+            asked += talk.photo_questions(photos, theta, self.model)
+        shown = [item for photos in few for item in photos.items]
+        if prompts is not None:
+            asked += [(item, None) for item in talk.read_prompts(prompts, shown)]
+        made_with = self._made_with(name, talk.VERSION)
+        store = ItemStore(self._file("talk", name), made_with)
+        missing = [item for item, _ in asked if item.key not in store]
+        self._keep(store, missing, name, lambda part: _answers(facegpt(), part))
+        return [
+            ItemResult(
+                item.name,
+                item.data,
+                item.group,
+                talk.verdict(item, str(store[item.key]["answer"]), true),
+            )
+            for item, true in asked
+        ]
+
     def _made_with(self, name: MethodName, version: int) -> dict[str, Any]:
         vertices = self.landmark_vertices
         given = vertices.tolist() if name.program and vertices is not None else []
@@ -140,9 +178,8 @@ class Measuring:
         measure: Any,
     ) -> None:
         for first in range(0, len(items), _AT_ONCE):
-            part = items[first : first + _AT_ONCE]
             self.step(f"{name.label}: measures", first, len(items))
-            store.add(measure(part))
+            store.add(measure(items[first : first + _AT_ONCE]))
         self.step(f"{name.label}: measures", len(items), len(items))
 
     def _photo_records(
@@ -210,6 +247,14 @@ class Measuring:
     def _written(self, name: MethodName) -> WrittenFaces:
         assert name.folder is not None
         return WrittenFaces(name.program, name.folder, self.landmark_vertices)
+
+
+def _answers(facegpt: FaceGPT, items: Sequence[talk.TalkItem]) -> dict[str, dict[str, Any]]:
+    said = talk.ask(facegpt, items)
+    return {
+        item.key: {"name": item.name, "question": item.question, "answer": answer}
+        for item, answer in zip(items, said, strict=True)
+    }
 
 
 def _cat(theta: Sequence[FaceParameters | None]) -> FaceParameters:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Source = Literal["implicit", "explicit", "photos", "judge", "study"]
+Source = Literal["implicit", "explicit", "photos", "talk", "judge", "study"]
 """Where the numbers of a column come from."""
 
 
@@ -90,7 +90,10 @@ _PHOTO_PROTOCOL = (
 )
 _JUDGE_PROTOCOL = (
     "Relative score in % of the reference answers on LLaVA-Bench (COCO), from report.json of "
-    "`facegpt benchmark judge`. Another judge gives other numbers; the paper's is GPT-4."
+    "`facegpt benchmark judge`. Another judge gives other numbers; the paper's is GPT-4. The last "
+    "three columns need no judge: free answers to questions about smile, turn and mouth on up to "
+    "40 photos of a set that agree with the fitted face (an answer that claims nothing is wrong), "
+    "and the prompts of --prompts after which <FACE> is written or left out as it should be."
 )
 
 
@@ -120,6 +123,11 @@ _TALK_COLUMNS = (
     Column("judge", "detail", "Detail", "%", True, 1),
     Column("judge", "complex", "Complex", "%", True, 1),
     Column("judge", "all", "All", "%", True, 1),
+)
+_OFFLINE_COLUMNS = (
+    Column("talk", "agrees", "answers that agree with the face", "%", True, 1, 100.0),
+    Column("talk", "face_made", "face made if wanted", "%", True, 1, 100.0),
+    Column("talk", "face_left_out", "no face if not wanted", "%", True, 1, 100.0),
 )
 
 
@@ -203,7 +211,7 @@ TABLES: dict[str, TableSpec] = {
     "table4": TableSpec(
         "table4",
         "Instruction following, judged by a language model",
-        _TALK_COLUMNS,
+        (*_TALK_COLUMNS, *_OFFLINE_COLUMNS),
         # Table 4 of the paper.
         _paper(
             _TALK_COLUMNS,
@@ -218,7 +226,7 @@ TABLES: dict[str, TableSpec] = {
     "table5": TableSpec(
         "table5",
         "Influence of face-centric conversations",
-        (_PHOTO, _KEYPOINT, *_TALK_COLUMNS),
+        (_PHOTO, _KEYPOINT, *_TALK_COLUMNS, *_OFFLINE_COLUMNS),
         # Table 5 of the paper.
         (
             *_paper(_TALK_COLUMNS, ("LLaVA-1.5-7B", "79.9 77.6 92.4 83.4")),
@@ -306,7 +314,11 @@ ORDERS: tuple[Order, ...] = (
         "Face conversations hardly change reconstruction and help the talk",
         "nano",
         "no-conversations",
-        (_PHOTO.name, _KEYPOINT.name, *(column.name for column in _TALK_COLUMNS)),
+        (
+            _PHOTO.name,
+            _KEYPOINT.name,
+            *(column.name for column in (*_TALK_COLUMNS, *_OFFLINE_COLUMNS)),
+        ),
     ),
     Order(
         "table7",

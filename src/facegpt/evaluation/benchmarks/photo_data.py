@@ -56,6 +56,12 @@ class Selection:
         return chosen[: self.limit] if self.limit else chosen
 
 
+def evenly(items: Sequence[Any], most: int) -> tuple[Any, ...]:
+    """Up to `most` of the items, from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return tuple(items[place] for place in places)
+
+
 @dataclass(frozen=True, eq=False)
 class PhotoItem:
     """One photo."""

@@ -128,7 +128,10 @@ def item_cell(column: Column, results: Sequence[ItemResult], bootstrap: Bootstra
     """The mean over the items that have the value, in the unit of the column."""
     there = [result for result in results if column.key in result.values]
     if not there:
-        return Cell(reason=_commonest_problem(results) or "the method does not give this number")
+        return Cell(
+            reason=_commonest_problem(results)
+            or "not measured on this data, or the method does not give it"
+        )
     values = column.scale * np.array([result.values[column.key] for result in there])
     _, photos = np.unique([result.name for result in there], return_inverse=True)
     found = mean_estimate(values, Bootstrap(bootstrap.seed, photos, bootstrap.resamples))

@@ -20,6 +20,7 @@ from facegpt.evaluation.benchmarks.paper import TABLES, Source, TableSpec
 from facegpt.evaluation.benchmarks.photo_data import (
     Selection,
     Sentences,
+    evenly,
     read_photo_sets,
     read_texts,
 )
@@ -48,6 +49,12 @@ _NO_JUDGE = (
 _NO_STUDY = "no study has asked people; run facegpt study, then give --study TALLY/tally.json"
 _NOT_BY_GROUP = "judges and studies are not counted by group"
 _NO_DATA = "-"
+_WANTED: dict[Source, str] = {
+    "photos": "read photos",
+    "implicit": "read texts",
+    "explicit": "read texts",
+    "judge": "talk",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,8 @@ class RunSettings:
     """report.json of `facegpt benchmark judge`."""
     study: Path | None = None
     """tally.json of `facegpt study tally`."""
+    prompts: Path | None = None
+    """JSONL of held-out prompts (`benchmarks.talk.read_prompts`)."""
     landmark_vertices: Int[np.ndarray, "68"] | None = None
     pictures: int = 12
     """Items of a figure; 0 draws none."""
@@ -146,8 +155,8 @@ class Runner:
         passed_over = tuple(m.label for m in settings.methods if m not in able)
         if settings.methods and not able:
             raise MethodError(
-                f"{name} gives {'photos' if 'photos' in spec.sources else 'texts'}, and none of "
-                f"{', '.join(passed_over)} reads them"
+                f"{name} wants methods that {_WANTED[spec.sources[0]]}, and none of "
+                f"{', '.join(passed_over)} does"
             )
         results, failures = self._measured(spec, able)
         made = settings.made(spec)
@@ -169,12 +178,15 @@ class Runner:
         sources: list[Source] = [s for s in spec.sources if s not in ("judge", "study")]
         results: dict[str, list[ItemResult]] = {}
         failures: dict[str, str] = {}
+        if spec.sources[0] == "judge" and self.settings.data is None:
+            return {}, {}
         given = {source: self._items(source) for source in sources}
         for method in methods:
             try:
                 results[method.label] = [
                     result
                     for source in sources
+                    if source != "talk" or method.talks
                     for result in self._ask(method, source, given[source])
                 ]
             except BenchmarkError:
@@ -187,7 +199,7 @@ class Runner:
         settings = self.settings
         if settings.data is None:
             raise BenchmarkError("no data given; name a folder with --data (docs/evaluation.md)")
-        if source == "photos":
+        if source in ("photos", "talk"):
             return read_photo_sets(settings.data, settings.selection)
         assert source in ("implicit", "explicit")
         return read_texts(settings.data, settings.selection, source, settings.sentences)
@@ -195,6 +207,8 @@ class Runner:
     def _ask(self, method: MethodName, source: Source, items: Any) -> list[ItemResult]:
         if source == "photos":
             return self.measuring.photos(method, items)
+        if source == "talk":
+            return self.measuring.talk(method, items, self.settings.prompts)
         assert source in ("implicit", "explicit")
         return self.measuring.texts(method, items, source)
 
@@ -210,7 +224,7 @@ class Runner:
         if method.label in failures:
             return [_empty_row(spec, named, failures[method.label], made)]
         if not results.get(method.label):
-            return [_empty_row(spec, named, _NO_JUDGE, made)]
+            return [_empty_row(spec, named, "no data given; name some with --data", made)]
         return item_rows(spec, named, results[method.label], self.settings.bootstrap, made)
 
     def _with_others(
@@ -232,7 +246,7 @@ class Runner:
                 else:
                     cells[name] = judged.get(row.method, {}).get(name) or Cell(reason=_NO_JUDGE)
             found.append(replace(row, cells=cells))
-        if spec.sources == ("judge",):
+        if spec.sources[0] == "judge":
             known = {row.method for row in found}
             others = {label: cells for label, cells in judged.items() if label not in known}
             found += [
@@ -251,13 +265,13 @@ class Runner:
         if "photos" in spec.sources:
             files = []
             for photos in self._items("photos"):
-                chosen = [photos.items[i] for i in _spread(len(photos.items), most)]
+                chosen = evenly(photos.items, most)
                 stores = {m.label: predictions.of_photos(m, chosen) for m in shown}
                 place = folder / f"{name}-{photos.name}"
                 files += write_photo_pages(place, chosen, stores, self.measuring.model)
             return files
         texts = self._items(spec.sources[0])
-        chosen = [texts[i] for i in _spread(len(texts), most)]
+        chosen = evenly(texts, most)
         truth = predictions.of_photos(TRUTH, [item.photo for item in chosen])
         stores = {m.label: predictions.of_texts(m, chosen) for m in shown}
         return write_text_pages(folder / name, chosen, truth, stores, self.measuring.model)
@@ -266,7 +280,7 @@ class Runner:
 def _is_able(spec: TableSpec, method: MethodName) -> bool:
     if "photos" in spec.sources:
         return method.reads_photos
-    return spec.sources == ("judge",) or method.reads_texts
+    return method.talks if spec.sources[0] == "judge" else method.reads_texts
 
 
 def _empty_row(
@@ -283,8 +297,3 @@ def _absent_rows(spec: TableSpec, there: set[str], made: Mapping[str, Any]) -> l
         for label, how in spec.expected.items()
         if label not in there
     ]
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Numbers of up to `most` of so many items, from the first to the last."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
