@@ -240,13 +240,14 @@ def _is_usable(folder: Path, row: Mapping[str, str], split: str) -> bool:
 
 def _reference_points(path: Path) -> dict[str, Float[np.ndarray, "68 2"]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves a file that is no archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names, points = stored["names"], np.asarray(stored["landmarks"], np.float64)
     except FileNotFoundError as error:
         raise DataFolderError(
             f"there is no {path}; it must hold names and landmarks (68 points each, in pixels)"
         ) from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataFolderError(f"{path} cannot be read ({error}); make it again") from error
     if points.shape != (len(names), 68, 2) or not np.isfinite(points).all():
         raise DataFolderError(

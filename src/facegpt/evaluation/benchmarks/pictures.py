@@ -37,7 +37,7 @@ _TYPES = ((13, 46, 11), (11, 56, 14))
 """Size of the letters, how many fit into a line, and how many lines: large ones for sentences,
 small ones for descriptions."""
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_height _width 3"]
 
 
 def write_photo_pages(
