@@ -73,6 +73,16 @@ def test_methods_that_cannot_be_asked(tmp_path: Path) -> None:
         photo_method(parse_method(f"external:deca={tmp_path}"), Workshop())
 
 
+def test_what_other_programs_wrote_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.obj").write_text("v 0 0 0")
+    name = parse_method(f"external:deca={tmp_path}")
+    first = name.fingerprint()
+    assert first == name.fingerprint()
+    (tmp_path / "a" / "a.obj").write_text("v 0 0 0.5")
+    assert first != name.fingerprint()
+
+
 def test_the_digest_follows_the_files(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("1")
     first = folder_digest(tmp_path)

@@ -96,15 +96,12 @@ class MethodName:
         """How to ask for it, without the way to the folder, which is another one elsewhere."""
         if self.folder is None:
             return self.kind
-        return f"{self.kind if self.program or self.kind == self.label else self.label}=FOLDER"
+        return f"{self.kind if self.program else self.label}=FOLDER"
 
     def fingerprint(self) -> str:
-        """Changes when the files behind the method change; empty where there are none.
-
-        Files of other programs have none: which face changed is found out face by face.
-        """
-        if self.program:
-            return ""
+        """Changes when the files behind the method change; empty where there are none."""
+        if self.program and self.folder is not None:
+            return listing_digest(self.folder)
         if self.folder is None:
             return folder_digest(NANO_WEIGHTS) if self.kind.startswith("nano") else ""
         return folder_digest(self.folder)
@@ -292,6 +289,17 @@ def folder_digest(folder: Path) -> str:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def listing_digest(folder: Path) -> str:
+    """SHA-256 of names, sizes and times of all files of a folder and below it: meshes of other
+    programs are too many to be read."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        state = path.stat()
+        line = f"{path.relative_to(folder).as_posix()} {state.st_size} {state.st_mtime_ns}\n"
+        digest.update(line.encode())
     return digest.hexdigest()
 
 

@@ -33,7 +33,7 @@ ROWS = 6
 
 _SIDE, _GAP, _HEAD, _TEXT = 200, 6, 24, 330
 _INK, _FAINT = (40, 40, 44), (120, 120, 126)
-_TYPES = ((13, 46, 11), (11, 56, 14))
+_TYPES = ((16, 36, 9), (13, 46, 11), (11, 56, 14))
 """Size of the letters, how many fit into a line, and how many lines: large ones for sentences,
 small ones for descriptions."""
 

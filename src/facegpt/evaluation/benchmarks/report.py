@@ -17,7 +17,7 @@ _HEAD = """# Results
 
 <!-- Written by `facegpt evaluate report`. Do not edit: no number here is typed by hand. -->
 
-Every table of the paper, measured with the command above it. A cell without a number says below the
+Every table of the paper, measured with the command below it. A cell without a number says below the
 table why. `DATA` is a folder as [Evaluation](evaluation.md) describes it, `FOLDER` one of weights.
 """
 _DIGITS = 4
@@ -49,11 +49,17 @@ def write_report(results: Path, output: Path) -> Path:
 
 def _made_with(rows: Sequence[Row]) -> str:
     made = [row.made for row in rows]
-    commits = sorted({str(m.get("commit") or "no checkout") for m in made})
+    commits = sorted({_short(str(m.get("commit") or "no checkout")) for m in made})
     versions = made[0].get("versions", {}) if made else {}
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     seeds = sorted({str(m.get("seed")) for m in made})
     return f"Commit: {', '.join(commits)}. Seed of the bootstrap: {', '.join(seeds)}. {libraries}."
+
+
+def _short(commit: str) -> str:
+    """Twelve digits name a commit, and whether files differed from it."""
+    number, changes, _ = commit.partition("+")
+    return f"{number[:12]}{changes and ' with changes'}"
 
 
 def _command(table: str, rows: Sequence[Row]) -> str:
