@@ -32,7 +32,7 @@ from facegpt.evaluation.benchmarks.rows import (
 )
 from facegpt.evaluation.benchmarks.store import ItemStore
 from facegpt.evaluation.benchmarks.tables import comma_separated, latex, markdown
-from facegpt.evaluation.metrics import Bootstrap, mean_estimate
+from facegpt.evaluation.metrics import Bootstrap, mean_estimate, wilson_interval
 
 FEW = Bootstrap(0, None, 200)
 TABLE3 = TABLES["table3"]
@@ -78,6 +78,14 @@ def test_sentences_of_one_photo_are_no_witnesses_of_their_own() -> None:
     other = ItemResult("q", "d", "", {"landmark_px": 4.0})
     cell = item_cell(KEYPOINT, [*same, other], FEW)
     assert (cell.low, cell.high) == (2.0, 4.0)
+
+
+def test_answers_that_are_all_right_are_not_certain() -> None:
+    agrees = next(c for c in TABLES["table4"].columns if c.key == "agrees")
+    cell = item_cell(agrees, results([1.0] * 8, key="agrees"), FEW)
+    low = 100 * wilson_interval(8, 8).low
+    assert (cell.value, cell.low, cell.high) == (100.0, pytest.approx(low), 100.0)
+    assert low < 70
 
 
 def test_missing_items_are_told() -> None:

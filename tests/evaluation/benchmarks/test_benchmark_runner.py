@@ -164,6 +164,9 @@ def test_the_command_with_pictures_and_report(
     assert evaluate_app.cli(args=["table3", *given]) == 0
     assert "Table 3: 3D faces from photos" in capsys.readouterr().out
     [picture] = (tmp_path / "out" / "figures").glob("figure4-color-*.png")
+    (tmp_path / "out" / "figures" / "figure4-color-2.png").write_bytes(b"of a longer figure")
+    assert evaluate_app.cli(args=["table3", *given]) == 0
+    assert list((tmp_path / "out" / "figures").glob("figure4-color-*.png")) == [picture]
     with Image.open(picture) as page:
         assert page.width > page.height
     page = tmp_path / "page.md"

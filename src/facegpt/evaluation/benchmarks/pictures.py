@@ -67,10 +67,7 @@ def write_photo_pages(
         for store in stores.values():
             cells += _over_photo(face, theta_of(store.get(item.key)), region)
         rows.append((item.name, cells))
-    return [
-        _write(place, number, _photo_page(headings, part))
-        for number, part in enumerate(_parts(rows), start=1)
-    ]
+    return _write_pages(place, [_photo_page(headings, part) for part in _parts(rows)])
 
 
 def write_text_pages(
@@ -93,10 +90,7 @@ def write_text_pages(
         theta = [truth.get(item.photo.key), *(store.get(item.key) for store in stores.values())]
         rows.append((item.text, [_head(theta_of(record), model) for record in theta]))
     headings = ["fitted to the photo", *stores]
-    return [
-        _write(place, number, _text_page(headings, part))
-        for number, part in enumerate(_parts(rows), start=1)
-    ]
+    return _write_pages(place, [_text_page(headings, part) for part in _parts(rows)])
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -184,12 +178,18 @@ def _paste(page: Image.Image, cells: Sequence[Picture | None], row: int, left: i
         page.paste(picture, corner)
 
 
-def _write(place: Path, number: int, page: Image.Image) -> Path:
-    sink = io.BytesIO()
-    page.save(sink, format="PNG")
-    path = place.with_name(f"{place.name}-{number}.png")
-    write_atomically(path, sink.getvalue())
-    return path
+def _write_pages(place: Path, pages: Sequence[Image.Image]) -> list[Path]:
+    """Write them, and remove further pages of an earlier, longer figure."""
+    paths = [place.with_name(f"{place.name}-{number + 1}.png") for number in range(len(pages))]
+    for path, page in zip(paths, pages, strict=True):
+        sink = io.BytesIO()
+        page.save(sink, format="PNG")
+        write_atomically(path, sink.getvalue())
+    number = len(pages) + 1
+    while (old := place.with_name(f"{place.name}-{number}.png")).is_file():
+        old.unlink()
+        number += 1
+    return paths
 
 
 def _pixels(crop: Float[Tensor, "3 height width"]) -> Picture:

@@ -22,7 +22,7 @@ from facegpt.evaluation.json_lines import (
     read_json_object,
     write_json_lines,
 )
-from facegpt.evaluation.metrics import Bootstrap, mean_estimate
+from facegpt.evaluation.metrics import Bootstrap, Interval, mean_estimate, wilson_interval
 
 ALL_GROUPS = "all"
 ROWS_FILE = "rows.jsonl"
@@ -139,7 +139,13 @@ def item_cell(column: Column, results: Sequence[ItemResult], bootstrap: Bootstra
     reason = f"{lost} of {len(results)} missing: {_commonest_problem(results)}" if lost else ""
     if len(set(photos)) < _FEWEST:
         return Cell(found.value, n=found.count, reason=reason)
-    return Cell(found.value, found.interval.low, found.interval.high, found.count, reason)
+    interval = found.interval
+    if column.source == "talk" and len(set(values)) == 1:
+        # All right or all wrong: every draw looks the same, certainty is that of so many photos.
+        count = len(set(photos))
+        share = wilson_interval(count if values[0] else 0, count)
+        interval = Interval(column.scale * share.low, column.scale * share.high)
+    return Cell(found.value, interval.low, interval.high, found.count, reason)
 
 
 def _commonest_problem(results: Sequence[ItemResult]) -> str:
