@@ -3,8 +3,8 @@
     python scripts/build_replay.py OUT.jsonl [--limit 0] [--batch 24] [--held-out FILE]
 
 OUT gets one JSON object per line, `prompt` and `answer`; run it again and it goes on where it was
-stopped. Prompts are those of `replay_prompts.txt` and of `replay_prompts_words.txt`, which come
-close to asking for a face and do not, but for near copies of the held-out prompts that
+stopped. Prompts are those of `replay_prompts.txt`, and of two files that come close to asking for a
+face and do not, but for near copies of the held-out prompts that
 `benchmarks/nano_talk.py` judges by. Answers are greedy, at most 90 tokens long, and end with a
 whole sentence. 753 prompts take 3 minutes on a core of their own (350 tokens/s).
 """
@@ -22,9 +22,8 @@ import tyro
 from facegpt.data.instructions import record_replay
 from facegpt.model.base_answers import BaseAnswers
 
-PROMPTS = tuple(
-    Path(__file__).with_name(name) for name in ("replay_prompts.txt", "replay_prompts_words.txt")
-)
+_NAMES = ("replay_prompts.txt", "replay_prompts_words.txt", "replay_prompts_contrast.txt")
+PROMPTS = tuple(Path(__file__).with_name(name) for name in _NAMES)
 HELD_OUT = Path(__file__).parents[1] / "benchmarks" / "assets" / "heldout_prompts.jsonl"
 _NEAR = 0.6
 """Two prompts that share more of their words than this are near copies."""

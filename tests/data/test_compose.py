@@ -50,6 +50,14 @@ def test_people_are_spread_around_the_typical_face(people: ComposedFaces, name: 
     assert float(ranks.quantile(0.9)) > 65
 
 
+def test_there_are_dark_and_pale_people(people: ComposedFaces) -> None:
+    """By the prior alone the very dark are one in a hundred: too few to learn the word from."""
+    angles = torch.tensor([values["skin_typology_angle"] for values in people.semantics])
+    assert 0.05 < float((angles < -5).float().mean()) < 0.25
+    assert float((angles > 40).float().mean()) > 0.05
+    assert float(people.theta.albedo.norm(dim=1).max()) < 13  # sqrt(80) is the usual length
+
+
 def test_faces_lie_where_alignment_would_put_them(people: ComposedFaces) -> None:
     model = load_default()
     theta = people.theta[:20]

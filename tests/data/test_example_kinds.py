@@ -1,5 +1,6 @@
 """Every kind of example: what is shown, what is asked, what is answered, and who judges."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,22 @@ def test_answers_beside_a_note_are_its_lines(faces: FaceTable) -> None:
     assert turns <= set(range(1, 7))
     assert len(turns) > 3
     assert len(lines) > 5
+
+
+def test_some_questions_have_no_answer_in_the_face(faces: FaceTable) -> None:
+    """Half of the conversations ask one such question, anywhere among the others."""
+    talk = Talk(Measured(faces), [5], notes=Notes(load_default()), most_turns=3, unmeasured=0.5)
+    honest, places = re.compile("cannot|can say nothing|do not know|does not"), set()
+    for example in drawn(talk, 0):
+        check_form(example)
+        answers = [text for role, text in said(example) if role == "assistant"]
+        open_ = [bool(honest.search(answer)) for answer in [*answers, example.answer]]
+        assert sum(open_) <= 1
+        places.add((len(open_), open_.index(True)) if any(open_) else None)
+    assert None in places
+    assert len(places) > 5
+    never = drawn(replace(talk, unmeasured=0.0), 0, 20)
+    assert not any(honest.search(example.answer) for example in never)
 
 
 def test_a_face_that_nobody_measured_has_no_note(faces: FaceTable) -> None:

@@ -145,6 +145,7 @@ def test_faces_without_words_cannot_talk(faces: FaceTable) -> None:
         {"turns_before": -1},
         {"talk_turns": 0},
         {"note": 2.0},
+        {"unmeasured": -0.5},
         {"length": 0},
         {"talk": float("nan")},
     ],

@@ -13,7 +13,7 @@ from facegpt.data.describe import DescribeFailure, DescribeItem, Describer, Desc
 from facegpt.data.facts import facts_of, read_faces
 from facegpt.data.grammar import VOICES, Pen
 from facegpt.data.phrases_questions import QUESTIONS
-from facegpt.data.questions import ask
+from facegpt.data.questions import ask, unmeasured
 from facegpt.data.wording import MeasuredDescriber, describe_reading, is_coherent
 from facegpt.morphable.default import load_default
 from facegpt.morphable.parameters import FaceParameters
@@ -170,3 +170,30 @@ class TestMeasuredDescriber:
             assert not re.search(rf"\b({wrong}|their|person)\b", whole, re.IGNORECASE)
         unknown = [replace(item, labels={"index.gender": "?"}) for item in items]
         assert describer.describe(unknown) == describer.describe(items)
+
+
+def test_what_measurements_do_not_tell_is_answered_so() -> None:
+    """Every subject has questions that end, and answers without an open slot or a claim."""
+    generator = torch.Generator().manual_seed(3)
+    asked = [unmeasured(generator) for _ in range(300)]
+    for question, answer in asked:
+        assert question[-1] in "?."
+        assert question[0].isupper()
+        assert answer[0].isupper()
+        assert answer.endswith(".")
+        assert not re.search(r"[\[\]{}|]", question + answer)
+        assert "smil" not in answer
+    assert len({question for question, _ in asked}) > 60
+    assert len({answer for _, answer in asked}) > 40
+
+
+def test_people_are_called_by_their_skin(people: ComposedFaces) -> None:
+    """ "dark-skinned" only of the dark, "pale" only of the pale."""
+    tones = {"dark-skinned": set(), "pale person": set()}
+    for said, value in zip(people.descriptions, people.semantics, strict=True):
+        for word, found in tones.items():
+            if word in said.short:
+                found.add(value["skin_typology_angle"])
+    assert tones["dark-skinned"]
+    assert max(tones["dark-skinned"]) < 9
+    assert all(angle > 37 for angle in tones["pale person"])

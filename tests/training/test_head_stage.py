@@ -1,5 +1,6 @@
 """The head alone: what it predicts, that it learns, and that nothing else moves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,39 @@ def test_faces_from_words_keep_what_is_not_taught(tmp_path: Path) -> None:
         assert torch.equal(wanted["albedo"], given["albedo"])
         for block in ("shape", "expression", "illumination", "camera"):
             assert torch.equal(wanted[block][0], now[block][row])
+
+
+def test_words_that_say_nothing_of_a_block_mean_the_typical_face(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path)
+    row = next(i for i, t in enumerate(states.targets) if t.theta is not None)
+    told = torch.zeros(257, dtype=torch.bool)
+    told[80:144] = True  # the expression
+    bare = replace(states.targets[row], theta=torch.full((257,), 7.0), theta_mask=told)
+    kinds, targets = (*states.kinds, "situation"), [*states.targets, bare]
+    more = FaceStates(torch.cat([states.hidden, states.hidden[:1]]), kinds, targets)
+    kept = keep_untaught(parts.model, more, ("shape", "albedo")).targets[-1]
+    photos = [t.theta for k, t in zip(kinds, targets, strict=True) if k == "image"]
+    typical = torch.stack([theta for theta in photos if theta is not None]).mean(dim=0)
+    with torch.no_grad():
+        now = parts.model.theta_of(states.hidden[:1])[0]
+    assert kept.theta is not None
+    assert kept.theta_mask is not None
+    wanted, made, mean = (
+        FaceParameters.from_vector(t[None]).blocks() for t in (kept.theta, now, typical)
+    )
+    for block in ("shape", "albedo"):
+        torch.testing.assert_close(wanted[block], mean[block])
+    for block in ("expression", "illumination", "camera"):
+        torch.testing.assert_close(wanted[block], made[block])
+    is_known = FaceParameters.from_vector(kept.theta_mask[None].float()).blocks()
+    shares = {block: float(values.mean()) for block, values in is_known.items()}
+    assert shares == {
+        "shape": 1.0,
+        "expression": 1.0,
+        "albedo": 1.0,
+        "illumination": 0.0,
+        "camera": 0.0,
+    }
 
 
 def test_head_learns_its_faces_and_nothing_else_moves(tmp_path: Path) -> None:

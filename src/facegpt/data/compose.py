@@ -49,6 +49,10 @@ _SHARES |= {"speaking": 1.8, "playfulness": 0.6}
 _SHAPE_SPREAD, _ALBEDO_SPREAD, _EXPRESSION_NOISE = 0.65, 0.95, 0.1
 """In standard deviations of the prior; fitted photos spread like this."""
 
+_EVENLY_TONED, _TONE_DEGREES = 0.35, (-25.0, 47.0)
+"""Share of the people whose skin is as likely dark as pale, and the typology angles they have. Of
+the others one in a hundred is very dark, too few to learn the words from."""
+
 _YAW_DEGREES, _PITCH_DEGREES, _ROLL_DEGREES = (3.5, 9.0, 18.0), (3.0, 8.0), (0.7, 7.0)
 """Standard deviations of a head that looks ahead, turns, turns far; each as likely as the next,
 except that few heads tilt: alignment takes the tilt out of photos."""
@@ -100,12 +104,36 @@ def draw_theta(
     albedo = _typical(model)["albedo"] + _ALBEDO_SPREAD * torch.randn(
         count, len(model.albedo_basis), generator=generator
     )
+    albedo = _evenly_toned(albedo, model, dice)
     expression = _expressions(model, emotions, strengths, dice, generator)
     theta = FaceParameters(
         shape, expression, albedo, _lights(count, generator), _poses(count, dice)
     )
     theta = theta.replace(camera=frame(theta, model))
     return theta, list(emotions), torch.tensor(strengths)
+
+
+def _evenly_toned(
+    albedo: Float[Tensor, "batch albedo"], model: MorphableModel, dice: random.Random
+) -> Float[Tensor, "batch albedo"]:
+    """Some of the people with the likeliest change of their albedo that gives them another tone."""
+    name = "skin_typology_angle"
+    rows = [row for row in range(len(albedo)) if dice.random() < _EVENLY_TONED]
+    if name not in available(model) or not rows:
+        return albedo
+    wanted = torch.tensor([dice.uniform(*_TONE_DEGREES) for _ in rows])
+    toned = albedo[rows]
+    for _ in range(3):  # The angle is nearly linear in the albedo: two steps of Newton suffice.
+        with torch.enable_grad():
+            known = toned.detach().requires_grad_()
+            people = FaceParameters.zeros(len(rows)).replace(albedo=known)
+            angles = measure(people, model, [name])[name]
+            [slope] = torch.autograd.grad(angles.sum(), known)
+        missing = (wanted - angles.detach()) / slope.square().sum(dim=1)
+        toned = toned + missing[:, None] * slope
+    changed = albedo.clone()
+    changed[rows] = toned
+    return changed
 
 
 def _expressions(

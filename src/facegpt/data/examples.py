@@ -26,7 +26,7 @@ from facegpt.data.expression_targets import EXPRESSION, expression_mask, express
 from facegpt.data.face_note import FaceNote, face_notes, lines_for
 from facegpt.data.grammar import dice_of
 from facegpt.data.instructions import Instruction
-from facegpt.data.questions import question_on
+from facegpt.data.questions import question_on, unmeasured
 from facegpt.data.schema import LANDMARK_COUNT
 from facegpt.data.situations import Situation
 from facegpt.data.table import FaceTable, StoredFace
@@ -265,6 +265,8 @@ class Talk:
     augment: Augment | None = None
     notes: Notes | None = None
     most_turns: int = 4
+    unmeasured: float = 0.0
+    """Share of conversations in which a question is asked that the face does not answer."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -283,6 +285,8 @@ class Talk:
             pairs = [(question_on(t, generator), note.answer(t)) for t in topics]
             others = _chosen(note.sentences, generator)
             shown = str(note.about(lines_for(topics) | set(others)))
+        if self.unmeasured > 0 and float(torch.rand((), generator=generator)) < self.unmeasured:
+            pairs.insert(draw(len(pairs) + 1, generator), unmeasured(generator))
         *before, (question, answer) = pairs
         messages = conversation(before, question, image=True, note=shown)
         return Example("talk", messages, answer, photo)

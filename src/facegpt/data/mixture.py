@@ -75,6 +75,9 @@ class MixtureSettings:
     """A photo's face is asked for after 0 to this many questions about the photo (A.3)."""
     talk_turns: int = 4
     """Talk about a photo has one to so many questions."""
+    unmeasured: float = 0.0
+    """Share of the talk in which a question is asked that measurements cannot answer (age,
+    clothes ...); the answer says so. Only for describers that measure."""
     note: float = 0.0
     """Share of the talk about photos beside which lines of measured words stand (`face_note`);
     of requests for their faces an eighth as many."""
@@ -92,7 +95,7 @@ class MixtureSettings:
                 raise DatasetError(f"--mixture.{flag} must be zero or more, got {weight}")
         if not sum(self.weights.values()) > 0:
             raise DatasetError("--mixture needs at least one kind above zero")
-        for name in ("reason", "short", "implicit", "note"):
+        for name in ("reason", "short", "implicit", "unmeasured", "note"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DatasetError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.short + self.implicit > 1:
@@ -270,7 +273,12 @@ def face_mixture(
         sources["text"] = TextToFace(faces, described, 0.0, implicit)
         sources[_SHORT["text"]] = TextToFace(faces, named, 1.0)
         sources["talk"] = Talk(
-            faces, talked, augment, _notes(model, settings.note), settings.talk_turns
+            faces,
+            talked,
+            augment,
+            _notes(model, settings.note),
+            settings.talk_turns,
+            settings.unmeasured,
         )
         sources["image_points"] = ImageToLandmarks(faces, chosen, augment)
         sources["text_points"] = TextToLandmarks(faces, described)

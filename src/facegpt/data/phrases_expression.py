@@ -54,7 +54,7 @@ MOUTHS: dict[str, tuple[str, ...]] = {
         "{They} smile{s} [slightly|a little|faintly|gently|mildly] with closed lips.",
         "A [slight|mild|soft|quiet|light] smile curves the closed lips.",
         "{They} {has} a [slight|faint|gentle|subtle] closed-lip smile.",
-        "The lips are closed, their corners [slightly raised|turned up a little] in a "
+        "The lips are closed, the corners [slightly raised|turned up a little] in a "
         "[mild|faint] smile.",
     ),
     "trace_open": (

@@ -98,6 +98,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "What emotion do you see?",
         "Which feeling does this face convey?",
         "Does this person look happy[| or sad]?",
+        "What [mood|feeling] does the [picture|photo] convey?",
+        "Does this person [look|seem] [friendly|angry|relaxed|worried|tired]?",
     ),
     "whole": (
         "[Please describe|Describe|Can you describe] this face.",
@@ -105,6 +107,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "[Describe|Tell me about] the [person|face] in the [picture|photo].",
         "How would you describe this person's face[ in a sentence or two|]?",
         "What [stands out|is notable] about this face?",
+        "[Write|Give me|Suggest] a caption for this [picture|photo].",
+        "[Describe|Sum up] [the|this] [picture|photo] in [one|a] sentence.",
+        "What do you see [here|in this photo|in the picture]?",
     ),
 }
 """Topic -> questions."""

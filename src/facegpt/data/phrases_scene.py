@@ -10,6 +10,17 @@ TONES: dict[str, tuple[str, ...]] = {
     "fair": ("fair", "light", "fair and even", "quite fair"),
     "very fair": ("very fair", "pale", "very light", "porcelain"),
 }
+TONED: dict[str, tuple[str, ...]] = {
+    "very dark": ("very dark-skinned", "black", "very dark"),
+    "deep brown": ("dark-skinned", "black", "dark"),
+    "brown": ("brown-skinned", "dark-skinned", "brown"),
+    "medium brown": ("brown-skinned", "light brown"),
+    "tan": ("tanned", "olive-skinned", "tan"),
+    "light": ("light-skinned", "fair-skinned"),
+    "fair": ("fair-skinned", "light-skinned", "fair"),
+    "very fair": ("pale", "very fair-skinned", "very pale"),
+}
+"""What people themselves are called; only where the photo has colour."""
 GREY_TONES: dict[str, tuple[str, ...]] = {
     "very dark": ("very dark",),
     "deep brown": ("dark",),
@@ -31,6 +42,7 @@ SKINS: tuple[str, ...] = (
     "The skin is {tone}{extra}.",
     "{They} {has} {tone} skin{extra}.",
     "{tone} skin{extra}.",
+    "{They} {is} {toned}{extra}.",
     "{Their} complexion is {tone}{extra}.",
     "The [skin tone|complexion] is {tone}{extra}.",
 )
@@ -189,4 +201,7 @@ SHORTS: tuple[str, ...] = (
     "{face} with {a}, {mouth}",
     "a {mood} face with {a} and {tone} skin, {turn}",
     "[a {noun}|someone] with {face}, {a} and {b}, {mouth}",
+    "a {toned} {noun} with {face}, {mouth}",
+    "a {toned} {noun} with {a}, {turn}",
+    "a {mood}, {toned} {noun} with {a} and {b}",
 )

@@ -19,6 +19,7 @@ from facegpt.data.phrases_questions import (
     SMILE_ANSWERS,
     TURN_ANSWERS,
 )
+from facegpt.data.phrases_unmeasured import UNMEASURED, UNMEASURED_ANSWERS
 from facegpt.data.wording_expression import (
     expression_sentences,
     mood_sentence,
@@ -59,6 +60,14 @@ def ask(topic: str, reading: Reading, facts: Facts, pen: Pen) -> tuple[str, str]
 def question_on(topic: str, generator: torch.Generator) -> str:
     """One question on a topic (a key of `QUESTIONS`)."""
     return finish(Pen(dice_of(generator), VOICES["they"]).pick(QUESTIONS[topic]))
+
+
+def unmeasured(generator: torch.Generator) -> tuple[str, str]:
+    """One question about a photo that the face does not answer, and an answer that says so."""
+    pen = Pen(dice_of(generator), VOICES["they"])
+    questions, what = UNMEASURED[pen.dice.choice(list(UNMEASURED))]
+    question = finish(pen.pick(questions))
+    return question, finish(pen.pick(UNMEASURED_ANSWERS, what=what))
 
 
 def _smile(reading: Reading, facts: Facts, pen: Pen) -> str:

@@ -21,6 +21,7 @@ from facegpt.data.wording_scene import (
     pose_sentences,
     skin_sentences,
     tone_word,
+    toned,
     turn_aside,
 )
 from facegpt.data.wording_shape import describe_shape, noun_phrases, shape_sentences
@@ -175,6 +176,7 @@ def short_description(reading: Reading, facts: Facts, pen: Pen) -> str:
             a=parts[0],
             b=parts[1],
             tone=tone_word(reading, facts, pen),
+            toned=toned(reading, facts, pen),
             mood=mood_word(facts, pen),
             mouth=mouth_aside(facts, pen),
             turn=turn_aside(facts, pen),

@@ -18,6 +18,7 @@ from facegpt.data.phrases_scene import (
     SKIN_EXTRAS,
     SKINS,
     TILTS,
+    TONED,
     TONES,
     TURNS,
     UNDERTONES,
@@ -32,6 +33,13 @@ _HIGH, _LOW = 84.0, 14.0
 def tone_word(reading: Reading, facts: Facts, pen: Pen) -> str:
     """The tone of the skin as an adjective."""
     return pen.dice.choice((GREY_TONES if reading.is_grey else TONES)[facts.tone])
+
+
+def toned(reading: Reading, facts: Facts, pen: Pen) -> str:
+    """The same as an adjective of the person: "dark-skinned"."""
+    if reading.is_grey:
+        return f"{tone_word(reading, facts, pen)}-skinned"
+    return pen.dice.choice(TONED[facts.tone])
 
 
 def skin_extras(reading: Reading, facts: Facts, pen: Pen) -> list[str]:
@@ -62,7 +70,8 @@ def skin_sentences(reading: Reading, facts: Facts, pen: Pen) -> list[str]:
     extras = skin_extras(reading, facts, pen)
     extra = pen.write("[ with|, with] {list}", list=listed(extras)) if extras else ""
     templates = GREY_SKINS if reading.is_grey else SKINS
-    return [pen.pick(templates, tone=tone_word(reading, facts, pen), extra=extra)]
+    tone, person = tone_word(reading, facts, pen), toned(reading, facts, pen)
+    return [pen.pick(templates, tone=tone, toned=person, extra=extra)]
 
 
 def light_words(facts: Facts, pen: Pen) -> str:

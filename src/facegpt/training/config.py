@@ -147,6 +147,9 @@ class MixtureShares:
     """A photo's face is asked for after 0 to this many questions about the photo."""
     talk_turns: int = 4
     """Talk about a photo has one to so many questions."""
+    unmeasured: float = 0.0
+    """Share of the talk in which a question is asked that measurements cannot answer (age,
+    clothes ...); the answer says so. Only for describers that measure."""
     note: float = 0.0
     """Share of the talk about photos beside which lines of measured words stand; of requests for
     their faces an eighth as many. Above zero the weights ask for them in use, too."""
@@ -155,7 +158,7 @@ class MixtureShares:
         for name, value in vars(self).items():
             if not value >= 0:
                 raise ValueError(f"--mixture.{_flag(name)} must be zero or more, got {value}")
-        for name in ("reason", "short", "implicit", "note"):
+        for name in ("reason", "short", "implicit", "unmeasured", "note"):
             if getattr(self, name) > 1:
                 raise ValueError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.talk_turns < 1:

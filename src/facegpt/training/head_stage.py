@@ -6,14 +6,15 @@ lies in directions of the states at `<FACE>` in which they vary a hundred times 
 language model stands still, a state is read once and used in many epochs, and the head learns in
 coordinates in which every direction varies alike. Faces from words learn shape and skin here: what
 they say of expression and pose the model has learnt from far more examples than are read for this
-stage, and it keeps that. Knows no data set and no command line.
+stage, and it keeps that. Words that say nothing of shape and skin mean the typical face. Knows no
+data set and no command line.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from facegpt.data.mixture import Example, FaceTarget, seeded
@@ -183,18 +184,41 @@ def _linear(head: FaceHead) -> list[nn.Linear]:
 def keep_untaught(
     model: FaceGPTForConditionalGeneration, states: FaceStates, taught: Sequence[str]
 ) -> FaceStates:
-    """The states with the theta of faces from words replaced, outside the taught blocks, by what
-    the model makes of them now."""
+    """The states with the theta of faces from words replaced: outside the taught blocks by what the
+    model makes of them now, and inside, where nobody knows it, by the mean of the photos. A
+    situation says nothing of who is in it; unless that is taught, it gets a skin by chance."""
     known = torch.cat([torch.full((size,), name in taught) for name, size in BLOCK_SIZES.items()])
+    typical = _mean_theta(states)
     targets = [
         target
         if kind == "image" or target.theta is None
-        else replace(target, theta=torch.where(known, target.theta, theta))
+        else _as_taught(target, target.theta, theta, known, typical)
         for kind, target, theta in zip(
             states.kinds, states.targets, model.theta_of(states.hidden), strict=True
         )
     ]
     return replace(states, targets=targets)
+
+
+def _mean_theta(states: FaceStates) -> Float[Tensor, "parameter"] | None:
+    """Of the photos whose theta is known; None without any."""
+    pairs = zip(states.kinds, states.targets, strict=True)
+    known = [t.theta for kind, t in pairs if kind == "image" and t.theta is not None]
+    return torch.stack(known).mean(dim=0) if known else None
+
+
+def _as_taught(
+    target: FaceTarget,
+    theta: Float[Tensor, "parameter"],
+    now: Float[Tensor, "parameter"],
+    taught: Bool[Tensor, "parameter"],
+    typical: Float[Tensor, "parameter"] | None,
+) -> FaceTarget:
+    mask = target.theta_mask
+    if mask is None or typical is None:
+        return replace(target, theta=torch.where(taught, theta, now))
+    wanted = torch.where(mask, theta, typical)
+    return replace(target, theta=torch.where(taught, wanted, now), theta_mask=mask | taught)
 
 
 def refit_head(

@@ -49,6 +49,7 @@ NANO = replace(
         short=0.65,
         turns_before=0,
         talk_turns=12,
+        unmeasured=0.5,
         note=1.0,
     ),
     steps=290,
