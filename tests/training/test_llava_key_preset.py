@@ -55,7 +55,7 @@ def test_every_example_asks_for_points(folder: Path, tmp_path: Path) -> None:
 
 
 def test_points_beside_faces_are_validated_beside_faces(folder: Path, tmp_path: Path) -> None:
-    both = settings(folder, tmp_path, mixture=MixtureShares(replay=0.0, image_points=1.0))
+    both = settings(folder, tmp_path, mixture=MixtureShares(talk=0.0, replay=0.0, image_points=1.0))
     assert kinds(draw_examples(both, 4).held_out) == (
         ["image"] * 2 + ["text"] * 2 + ["image-points"] * 2
     )
