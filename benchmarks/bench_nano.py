@@ -41,7 +41,7 @@ def fastest_seconds(work: Callable[[], object]) -> float:
 def loading_seconds(weights: str) -> float:
     """From a started Python to a loaded model, imports included, in a process of its own."""
     program = (
-        "import sys, time; start = time.perf_counter(); from facegpt.pipeline import FaceGPT; "
+        "import sys, time; start = time.perf_counter(); from facegpt import FaceGPT; "
         "FaceGPT.from_pretrained(sys.argv[1]); print(time.perf_counter() - start)"
     )
     command = [sys.executable, "-c", program, weights]

@@ -38,6 +38,7 @@ from facegpt.data.agreement import (
 )
 from facegpt.data.face_note import face_notes
 from facegpt.data.instructions import record_replay
+from facegpt.evaluation.benchmarks.talk import QUESTIONS
 from facegpt.evaluation.metrics import wilson_interval
 from facegpt.model.base_answers import BaseAnswers, answer_losses
 from facegpt.morphable.default import load_default
@@ -51,25 +52,6 @@ _BATCH = 16
 _FACE = "<FACE>"
 _AGREES, _GATE, _RATIO = Bar(0.85, True), Bar(0.98, True), Bar(1.1)
 _MEASURED = ("smile", "yaw", "mouth_open")
-
-QUESTIONS = {
-    "smile": (
-        "Is this person smiling?",
-        "Tell me whether there is a smile on this face.",
-        "Smile or no smile?",
-    ),
-    "turned": (
-        "Is the head turned to the left, to the right, or straight ahead?",
-        "Where is this person facing: left, right or the camera?",
-        "How is the head turned here?",
-    ),
-    "mouth_open": (
-        "Is this mouth open?",
-        "Are the lips open or shut?",
-        "Tell me whether the mouth is open.",
-    ),
-}
-"""What is judged -> wordings, which take turns."""
 
 
 @dataclass(frozen=True)

@@ -42,20 +42,20 @@ class Options:
     photos: tuple[Path, ...] = ()
     """Folders whose photos alone are shown: grey ones, whose words would say nothing of skin."""
     situations: tuple[Path, ...] = ()
-    faces: int = 4100
+    faces: int = 3600
     """Examples of `data` whose states are read."""
-    more_faces: int = 500
+    more_faces: int = 400
     """The same of `photos`."""
     mixture: MixtureShares = field(
         default_factory=lambda: MixtureShares(
             image=0.9,
-            text=2.2,
-            composed=0.45,
-            situation=0.7,
+            text=1.9,
+            composed=0.9,
+            situation=0.5,
             talk=0.0,
             replay=0.0,
             reason=0.0,
-            short=0.45,
+            short=0.65,
             turns_before=0,
         )
     )

@@ -42,6 +42,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         ("render", "--help"),
         ("imagine", "--help"),
         ("chat", "--help"),
+        ("evaluate", "table3", "--help"),
         ("data", "build", "--help"),
         ("train", "nano", "--help"),
     ],

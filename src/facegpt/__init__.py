@@ -7,6 +7,8 @@ nothing and the command line can answer `--help` without loading torch.
 import importlib
 from typing import TYPE_CHECKING
 
+from facegpt.startup import garbage_left_alone
+
 if TYPE_CHECKING:
     from facegpt.fitting import AnalysisBySynthesis as AnalysisBySynthesis
     from facegpt.morphable.model import MorphableModel as MorphableModel
@@ -46,7 +48,8 @@ __all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'facegpt' has no attribute {name!r}; it has {sorted(_HOME)}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    with garbage_left_alone():
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -49,6 +49,8 @@ def test_a_bare_answer_is_about_what_was_asked(answer: str, smile: bool | None) 
         ("He looks straight at the camera, level.", ""),
         ("The head is frontal.", ""),
         ("It is turned neither left nor right.", ""),
+        ("The head is turned to the left, to the right, or straight ahead.", None),
+        ("It is not turned to the left or right.", ""),
         ("The head is not turned.", ""),
         ("Almost frontal, a touch to the left.", "left"),
         ("The person looks right at the viewer.", ""),

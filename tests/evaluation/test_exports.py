@@ -21,7 +21,7 @@ from facegpt.evaluation.exports import (
     write_realy_template,
 )
 from facegpt.evaluation.exports.meshes import outer_model
-from facegpt.evaluation.exports.runner import NamedReconstructor
+from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.registration import Similarity
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters

@@ -57,8 +57,8 @@ def test_table_8_compares_the_losses(configs: dict[str, TrainConfig]) -> None:
 
 def test_table_5_compares_the_talk(configs: dict[str, TrainConfig]) -> None:
     talk = {"mixture.talk", "mixture.turns_before"}
-    assert changed(configs["with-talk"], configs["without-talk"]) == talk | {"output"}
-    assert configs["without-talk"].mixture.talk == 0
+    assert changed(configs["with-talk"], configs["no-conversations"]) == talk | {"output"}
+    assert configs["no-conversations"].mixture.talk == 0
 
 
 def test_every_baseline_has_its_seed_and_recipe(configs: dict[str, TrainConfig]) -> None:

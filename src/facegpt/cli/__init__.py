@@ -14,6 +14,7 @@ import tyro
 from facegpt.cli.assets import assets_app, doctor
 from facegpt.cli.benchmark import benchmark_app
 from facegpt.cli.data import data_app
+from facegpt.cli.evaluate import evaluate_app
 from facegpt.cli.exports import exports_app
 from facegpt.cli.photos import describe, fit, reconstruct
 from facegpt.cli.pictures import render
@@ -29,6 +30,7 @@ app.command(train_app, name="train", help="Train a FaceGPT, and examine a traini
 app.command(
     benchmark_app, name="benchmark", help="Build a benchmark, and let a model judge answers."
 )
+app.command(evaluate_app, name="evaluate", help="The tables of the paper, measured.")
 app.command(exports_app, name="export", help="Faces in the form that benchmarks read.")
 app.command(study_app, name="study", help="Let people compare methods, and count their answers.")
 app.command(doctor)

@@ -3,21 +3,20 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from facegpt.cli.loading import load_facegpt
+from facegpt.cli.loading import progress_bar
 
 if TYPE_CHECKING:
     from facegpt.evaluation.exports import ExportOutcome
-    from facegpt.evaluation.exports.runner import NamedReconstructor
+    from facegpt.evaluation.methods import MethodName, NamedReconstructor
     from facegpt.morphable.parameters import FaceParameters
 
 exports_app = tyro.extras.SubcommandApp()
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-Method = Literal["nano", "nano+refine", "fit", "mean-face"]
 
 
 @exports_app.command
@@ -25,7 +24,7 @@ def now(
     images: tyro.conf.Positional[Path],
     image_list: Path,
     output: Output,
-    method: Method = "nano",
+    method: str = "nano",
     expression: bool = False,
     fill_in: bool = False,
     weights: Path | None = None,
@@ -40,7 +39,8 @@ def now(
         images: The folder final_release_version/iphone_pictures of the data set.
         image_list: Its imagepathsvalidation.txt or imagepathstest.txt.
         output: Folder of the predictions.
-        method: Who reads the faces: nano (or --weights), the same refined, fit, or mean-face.
+        method: Who reads the faces: nano (or --weights), nano+refine, fit, mean-face,
+            vision=FOLDER, or NAME=FOLDER for trained weights.
         expression: Keep the expression of the photo. The scans of NoW are neutral.
         fill_in: Write the mean face where no face is found; otherwise such an image is missing,
             and NoW calls a result with missing ones insufficient for comparison.
@@ -50,14 +50,15 @@ def now(
     from facegpt.evaluation.exports import export_now, now_tasks
 
     tasks = now_tasks(image_list, images, output)
-    chosen = _method(method, weights, device)
+    name = _named(method, weights)
+    chosen = _method(name, device)
     outcomes = export_now(
         chosen,
         tasks,
         output,
         expression=expression,
         fill_in=_mean_face(fill_in),
-        weights=_place(weights),
+        weights=_place(name),
     )
     return _report(outcomes, len(tasks))
 
@@ -67,7 +68,7 @@ def realy(
     images: tyro.conf.Positional[Path],
     output: Output,
     realy_data: Path,
-    method: Method = "nano",
+    method: str = "nano",
     expression: bool = True,
     fill_in: bool = False,
     weights: Path | None = None,
@@ -83,7 +84,8 @@ def realy(
         output: Folder of the results.
         realy_data: The folder data of a clone of czh-98/REALY; its HIFI3D.obj and HIFI3D.txt say
             where the keypoints are.
-        method: Who reads the faces: nano (or --weights), the same refined, fit, or mean-face.
+        method: Who reads the faces: nano (or --weights), nano+refine, fit, mean-face,
+            vision=FOLDER, or NAME=FOLDER for trained weights.
         expression: Keep the expression of the photo, as the scans of REALY do.
         fill_in: Write the mean face where no face is found; otherwise such an image is missing.
         weights: Folder of trained weights; the shipped ones without it.
@@ -93,7 +95,8 @@ def realy(
 
     meshes = output / "meshes"
     tasks = realy_tasks(images, meshes)
-    chosen = _method(method, weights, device)
+    name = _named(method, weights)
+    chosen = _method(name, device)
     for path in write_realy_template(chosen.model, realy_data, output / "data"):
         print(f"wrote {path}")
     outcomes = export_realy(
@@ -102,29 +105,30 @@ def realy(
         meshes,
         expression=expression,
         fill_in=_mean_face(fill_in),
-        weights=_place(weights),
+        weights=_place(name),
     )
     return _report(outcomes, len(tasks))
 
 
-def _method(name: Method, weights: Path | None, device: str) -> "NamedReconstructor":
-    if name == "nano":
-        return load_facegpt(weights, device).reader
-    if name == "nano+refine":
-        return load_facegpt(weights, device).refining_reader
-    from facegpt.fitting import AnalysisBySynthesis
-    from facegpt.morphable.registry import load_morphable_model
+def _named(method: str, weights: Path | None) -> "MethodName":
+    from facegpt.evaluation.methods import MethodError, parse_method
 
-    if name == "fit":
-        return AnalysisBySynthesis(load_morphable_model())
-    from facegpt.baselines.mean_face import MeanFace
-    from facegpt.perception.detection import DlibDetector
-
-    return MeanFace(load_morphable_model(), DlibDetector())
+    if weights is None:
+        return parse_method(method)
+    if method not in ("nano", "nano+refine"):
+        raise MethodError(f"--weights belong to nano and nano+refine, not to {method}")
+    return parse_method(f"{method.replace('nano', 'facegpt')}={weights}")
 
 
-def _place(weights: Path | None) -> str:
-    return str(weights.resolve()) if weights else ""
+def _method(name: "MethodName", device: str) -> "NamedReconstructor":
+    from facegpt.evaluation.methods import Workshop, photo_method
+
+    with progress_bar() as progress:
+        return photo_method(name, Workshop(device=device, progress=progress))
+
+
+def _place(name: "MethodName") -> str:
+    return str(name.folder.resolve()) if name.folder else ""
 
 
 def _mean_face(wanted: bool) -> "FaceParameters | None":

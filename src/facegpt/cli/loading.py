@@ -1,5 +1,6 @@
 """The language model for a command, with a progress bar while it is made ready."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,13 @@ def load_facegpt(weights: Path | None, device: str = "cpu") -> "FaceGPT":
     Raises:
         NanoWeightsError, AssetMissingError, WeightsError: As `FaceGPT.from_pretrained`.
     """
-    from facegpt.pipeline import FaceGPT
+    from facegpt import FaceGPT
 
     with progress_bar() as progress:
-        return FaceGPT.from_pretrained(weights or "nano", device=device, progress=progress)
+        facegpt = FaceGPT.from_pretrained(weights or "nano", device=device, progress=progress)
+    # The process is ours: what is there now stays until it ends, so later searches pass it over.
+    gc.freeze()
+    return facegpt
 
 
 @contextmanager

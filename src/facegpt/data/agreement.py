@@ -200,10 +200,17 @@ _NOT_POSE = re.compile(
 _SENTENCE = re.compile(r"[.;!?]")
 
 
+def _leaves_open(sentence: str) -> bool:
+    """Whether it only lists what could be: "to the left, to the right, or straight ahead"."""
+    named = {found.group(1) for found in _DIRECTION.finditer(sentence)}
+    return len(named) > 1 and " or " in sentence and not _NO.search(sentence)
+
+
 def _turned(text: str, asked: str) -> Side | None:
     is_asked = _HEAD_ASKED.search(asked) is not None
     frontal = False
     spoken = [s for s in _SENTENCE.split(text) if is_asked or not _LIGHT.search(s)]
+    spoken = [s for s in spoken if not _leaves_open(s)]
     for clause in (c for sentence in spoken for c in _clauses(sentence)):
         if _NOT_POSE.search(clause):
             continue

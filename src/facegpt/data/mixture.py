@@ -80,7 +80,7 @@ class MixtureSettings:
     clothes ...); the answer says so. Only for describers that measure."""
     note: float = 0.0
     """Share of the talk about photos beside which lines of measured words stand (`face_note`);
-    of requests for their faces an eighth as many."""
+    of requests for their faces a third as many."""
     run: int = 1
     """So many examples of one kind follow each other. The size of a batch makes batches of one
     kind, which are padded less: photos need 50 tokens, descriptions 150."""
@@ -267,7 +267,7 @@ def face_mixture(
         described = _chosen_with(faces, "descriptions", chosen)
         talked = _chosen_with(faces, "conversations", chosen)
         named = _chosen_with(faces, "short", chosen)
-        image_notes = _notes(model, settings.note / 8)
+        image_notes = _notes(model, settings.note / 3)
         sources["image"] = ImageToFace(faces, chosen, settings.turns_before, augment, image_notes)
         implicit = min(settings.implicit / max(1 - settings.short, 1e-9), 1.0)
         sources["text"] = TextToFace(faces, described, 0.0, implicit)

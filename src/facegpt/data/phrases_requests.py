@@ -6,6 +6,12 @@ sentences, `{person}` a noun phrase, `{who}` what somebody does ("is calling a l
 
 _MAKE = "[give|show|make|create|generate|build|produce]"
 _FACE = "[3D face|face in 3D|3D face model|3D head|3D reconstruction of the face]"
+_SHAPE = "[model|sculpt|recreate|digitise|scan|rebuild|construct|copy]"
+_WHOSE = "[the face|this face|this head|the person|his face|her face]"
+_WHO = "[this person|him|her|the man|the woman|the person shown|whom you see]"
+_PHOTO = "[photo|picture|shot|portrait|snapshot|image]"
+_THING = "[3D head|3D face|head model|mesh|face mesh|avatar|3D copy]"
+_FORM = "[ in 3D| as a mesh| as a model| digitally|]"
 
 IMAGE_REQUESTS: tuple[str, ...] = (
     "Can you give the 3DMM parameters of this person.",
@@ -24,6 +30,19 @@ IMAGE_REQUESTS: tuple[str, ...] = (
     "[Get|Extract] the 3D geometry of this face[ for me|].",
     "I would like to [have|see] this face [in 3D|as a mesh].",
     "Make a mesh of the face in this [photo|picture|image].",
+    f"[Please|Now|] {_SHAPE} {_WHOSE} [from|out of] this {_PHOTO}{_FORM}[, please|].",
+    f"{_SHAPE} {_WHOSE}{_FORM}.",
+    f"I [want|need|would like] [a|the] {_THING} [of|from] {_WHO}.",
+    f"[May|Can|Could] I [have|get|see] [a|the] {_THING} of {_WHO}[, please|]?",
+    f"[Take|Use] this {_PHOTO} [and make|to make|to build] a {_THING}.",
+    f"[Turn|Convert|Transform] {_WHO} into a {_THING}.",
+    "[Shape, expression and pose|Pose and expression|Shape and skin]: [predict|determine|compute] "
+    "the parameters [of this face|for this person].",
+    "[Predict|Regress|Infer|Output] [theta|the coefficients|all parameters] [of|for] this "
+    "[face|person].",
+    f"[Look at|Study|Here is] this {_PHOTO}. [Now|Then] {_MAKE} the {_THING}.",
+    f"A {_THING} of {_WHO}, please.",
+    "[The|This] face, [please, as a face and not in words|as a mesh, not in words].",
 )
 
 DESCRIPTION_REQUESTS: tuple[str, ...] = (
@@ -71,6 +90,9 @@ SITUATION_REQUESTS: tuple[str, ...] = (
     "Show me.",
     "{text} [Can|Could] you [make|generate|show me] the [face|3D face] that goes with [it|this]?",
     "What face goes with this[ situation|]? {text} [Show it to me.|Make it in 3D.]",
+    f"[A|The] {_THING} [for|that fits] this[ moment|], please: {{text}}",
+    f"{_SHAPE} [the face|the expression|the head] [for|that fits] this: {{text}}",
+    "[Which|What] [expression|look] fits? {text} [Give me the head.|As a 3D face, please.]",
 )
 
 WHO_REQUESTS: tuple[str, ...] = (
@@ -80,6 +102,8 @@ WHO_REQUESTS: tuple[str, ...] = (
     "[Can|Could] you [show|give|make] me the [face|3D face] of [someone|a person] who {who}?",
     "I'd like to see the face of [someone|a person] who {who}.",
     "[Can|Could] you give the 3DMM parameters of [someone|a person] who {who}?",
+    f"{_SHAPE} the [face|expression|head] of [someone|a person|a man|a woman] who {{who}}.",
+    f"I [want|need|would like] [a|the] {_THING} of [someone|a person] who {{who}}.",
 )
 
 IMPERATIVES = (

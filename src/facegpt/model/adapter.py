@@ -98,17 +98,27 @@ def add_adapter(
         lora_dropout=config.dropout,
         target_modules="all-linear",
     )
-    inject_adapter_in_model(lora, parts.decoder)
+    # Without memory first: peft would draw every matrix twice, in seconds.
+    inject_adapter_in_model(lora, parts.decoder, low_cpu_mem_usage=True)
     for layer in _lora_layers(parts.decoder).values():
-        for name in ("lora_A", "lora_B"):
-            getattr(layer, name).float()
-        first: Any = layer.lora_A["default"].weight
-        nn.init.kaiming_uniform_(first, a=5**0.5, generator=generator)
+        _draw_lora(layer, generator)
     train_token_row(parts, model.config.face_token_id)
     for module in (*parts.projectors.values(), model.face_head):
         module.requires_grad_(True)
     model.adapter_config = config
     return model.train(model.training)
+
+
+@torch.no_grad()
+def _draw_lora(layer: LoraLayer, generator: torch.Generator | None) -> None:
+    """First matrices, in float32; their product is zero."""
+    device = layer.get_base_layer().weight.device
+    for name in ("lora_A", "lora_B"):
+        getattr(layer, name).float().to_empty(device=device)
+    first: Any = layer.lora_A["default"].weight
+    nn.init.kaiming_uniform_(first, a=5**0.5, generator=generator)
+    second: Any = layer.lora_B["default"].weight
+    nn.init.zeros_(second)
 
 
 def has_adapter(model: FaceGPTForConditionalGeneration) -> bool:

@@ -29,6 +29,7 @@ from facegpt.pipeline.decoding import (
     TokenListener,
 )
 from facegpt.pipeline.errors import RequestError, WeightsError
+from facegpt.startup import garbage_left_alone
 
 BOUND = 4.0
 """No coefficient of shape, expression or albedo leaves [-BOUND, BOUND] standard deviations."""
@@ -112,15 +113,16 @@ class Network:
             NanoWeightsError: There are no weights, they are damaged or of another base model.
             AssetMissingError: The base language model is not installed.
         """
-        whole = folder is not None and (folder / _CONFIG).is_file()
-        if folder is None or not whole or (folder / _NANO_RECORD).is_file():
-            return cls(*load_nano(folder, device=device, dtype=dtype, progress=progress))
-        model = FaceGPTForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, local_files_only=True
-        )
-        nn.Module.to(model, device)
-        processor = FaceGPTProcessor.from_pretrained(folder, local_files_only=True)
-        return cls(model.eval(), processor)
+        with garbage_left_alone():
+            whole = folder is not None and (folder / _CONFIG).is_file()
+            if folder is None or not whole or (folder / _NANO_RECORD).is_file():
+                return cls(*load_nano(folder, device=device, dtype=dtype, progress=progress))
+            model = FaceGPTForConditionalGeneration.from_pretrained(
+                folder, dtype=dtype, local_files_only=True
+            )
+            nn.Module.to(model, device)
+            processor = FaceGPTProcessor.from_pretrained(folder, local_files_only=True)
+            return cls(model.eval(), processor)
 
     @property
     def context_tokens(self) -> int:

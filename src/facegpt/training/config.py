@@ -152,7 +152,7 @@ class MixtureShares:
     clothes ...); the answer says so. Only for describers that measure."""
     note: float = 0.0
     """Share of the talk about photos beside which lines of measured words stand; of requests for
-    their faces an eighth as many. Above zero the weights ask for them in use, too."""
+    their faces a third as many. Above zero the weights ask for them in use, too."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

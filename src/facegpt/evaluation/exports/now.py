@@ -19,10 +19,10 @@ from facegpt.evaluation.exports.runner import (
     ExportOutcome,
     ExportSettings,
     ExportTask,
-    NamedReconstructor,
     claim_folder,
     export_faces,
 )
+from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.export import write_atomically
 from facegpt.morphable.parameters import FaceParameters
 

@@ -24,10 +24,10 @@ from facegpt.evaluation.exports.runner import (
     ExportOutcome,
     ExportSettings,
     ExportTask,
-    NamedReconstructor,
     claim_folder,
     export_faces,
 )
+from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.fitting.photos import IMAGE_SUFFIXES
 from facegpt.geometry.closest import TriangleSurface
 from facegpt.geometry.export import TexturedMesh, write_atomically

@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from facegpt.evaluation.exports.errors import ExportError
 from facegpt.evaluation.exports.meshes import SurfaceMesh, outer_model, surface_of
-from facegpt.fitting.photos import PhotoReconstructor
+from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.export import write_atomically
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.images import ImageError, Photo, load_image
@@ -25,16 +25,6 @@ _PHOTOS_AT_ONCE = 8
 _MAX_RECORD_BYTES = 1 << 16
 
 Status = Literal["written", "there already", "no face", "filled in", "unreadable"]
-
-
-@runtime_checkable
-class NamedReconstructor(PhotoReconstructor, Protocol):
-    """A method for photos that says its name."""
-
-    @property
-    def name(self) -> str:
-        """What the record of the export says."""
-        ...
 
 
 @dataclass(frozen=True)

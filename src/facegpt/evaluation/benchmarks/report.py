@@ -1,0 +1,109 @@
+"""`docs/results.md`: every table of a folder of results with its commands, and the paper's orders.
+
+All numbers come from `rows.jsonl` and `orders.jsonl`; nothing is computed here.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from facegpt.evaluation.benchmarks.orders import OPEN, OPPOSITE, SEEN, Finding, read_findings
+from facegpt.evaluation.benchmarks.paper import TABLES
+from facegpt.evaluation.benchmarks.rows import Row, read_rows
+from facegpt.evaluation.benchmarks.tables import markdown
+from facegpt.geometry.export import write_atomically
+
+_HEAD = """# Results
+
+<!-- Written by `facegpt evaluate report`. Do not edit: no number here is typed by hand. -->
+
+Every table of the paper, measured with the command below it. A cell without a number says below the
+table why. `DATA` is a folder as [Evaluation](evaluation.md) describes it, `FOLDER` one of weights.
+"""
+_DIGITS = 4
+_DEFAULTS = {"every": 1, "limit": 0, "sentences": "best", "seed": 0}
+"""Of the command; what is as usual is not repeated."""
+
+
+def write_report(results: Path, output: Path) -> Path:
+    """Write the page; it is there in full or not at all.
+
+    Raises:
+        BenchmarkError, JsonFileError: There are no results, or they are damaged.
+    """
+    rows, findings = read_rows(results), read_findings(results)
+    parts = [_HEAD, _made_with(rows)]
+    for name, spec in TABLES.items():
+        own = [row for row in rows if row.table == name]
+        if not own:
+            continue
+        parts += [
+            markdown(spec, own, heading="##"),
+            _command(name, own),
+            _orders([finding for finding in findings if finding.table == name]),
+        ]
+    text = "\n".join(part.rstrip() + "\n" for part in parts if part)
+    write_atomically(output, text.encode())
+    return output
+
+
+def _made_with(rows: Sequence[Row]) -> str:
+    made = [row.made for row in rows]
+    commits = sorted({_short(str(m.get("commit") or "no checkout")) for m in made})
+    versions = made[0].get("versions", {}) if made else {}
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    seeds = sorted({str(m.get("seed")) for m in made})
+    return f"Commit: {', '.join(commits)}. Seed of the bootstrap: {', '.join(seeds)}. {libraries}."
+
+
+def _short(commit: str) -> str:
+    """Twelve digits name a commit, and whether files differed from it."""
+    number, changes, _ = commit.partition("+")
+    return f"{number[:12]}{changes and ' with changes'}"
+
+
+def _command(table: str, rows: Sequence[Row]) -> str:
+    made = rows[0].made
+    given = ["facegpt", "evaluate", table, "--data", "DATA"]
+    for name in dict.fromkeys(row.command for row in rows if _was_asked(row)):
+        given += ["--method", name]
+    given += ["--split", str(made.get("split", "val"))]
+    for flag, default in _DEFAULTS.items():
+        value = made.get(flag, default)
+        if value != default:
+            given += [f"--{flag}", str(value)]
+    return f"```console\n$ {shlex.join([*given, '-o', 'OUT'])}\n```\n"
+
+
+def _was_asked(row: Row) -> bool:
+    """Whether the row stands for a method of the call, not for one that the paper has."""
+    empty = all(cell.reason.startswith("not measured;") for cell in row.cells.values())
+    return not empty and not row.command.startswith("--")
+
+
+def _orders(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return ""
+    lines = ["Does the order hold?", ""]
+    for claim in dict.fromkeys(finding.claim for finding in findings):
+        lines.append(f"- {claim}:")
+        lines += [f"    - {_sentence(f)}" for f in findings if f.claim == claim]
+    return "\n".join([*lines, ""])
+
+
+def _sentence(finding: Finding) -> str:
+    where = finding.column if finding.data == "-" else f"{finding.column}, {finding.data}"
+    if finding.advantage is None:
+        return f"{where}: cannot be said: {' '.join(finding.reason.split())}."
+    said = {
+        SEEN: "**seen**",
+        OPPOSITE: "**the opposite is seen**",
+        OPEN: "not decided: the interval holds zero",
+    }[finding.verdict]
+    numbers = [
+        f"{v:+.{_DIGITS}g}" for v in (finding.advantage, finding.low, finding.high) if v is not None
+    ]
+    return (
+        f"{where}: {said}; {finding.better} is better by {numbers[0]} than {finding.worse} "
+        f"({numbers[1]} to {numbers[2]}, n = {finding.n}, paired)."
+    )
