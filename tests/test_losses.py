@@ -101,6 +101,18 @@ def test_jaw_points_count_less() -> None:
     torch.testing.assert_close(inner, torch.tensor([0.0, 2 / 51]))
 
 
+def test_unknown_points_do_not_count_and_leave_the_gradient_of_others_alone() -> None:
+    detected = torch.zeros(2, 68, 2)
+    detected[0, 30] = torch.nan
+    projected = torch.ones(2, 68, 2, requires_grad=True)
+    partly, whole = landmark_term(detected, projected)
+    torch.testing.assert_close(partly, whole - 2.0)
+    (partly + whole).backward()
+    assert projected.grad is not None
+    assert projected.grad[0, 30].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(projected.grad[0, 31], projected.grad[1, 31])
+
+
 def test_perceptual_term_is_a_quarter_of_the_squared_distance() -> None:
     torch.testing.assert_close(
         perceptual_term(torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0, 6.0]])),

@@ -144,9 +144,15 @@ def landmark_weights(
 def landmark_term(
     detected_px: Float[Tensor, "batch 68 2"], projected_px: Float[Tensor, "batch 68 2"]
 ) -> Float[Tensor, "batch"]:
-    """L_LM: weighted sum of squared distances in pixels of the 224 crop."""
+    """L_LM: weighted sum of squared distances in pixels of the 224 crop.
+
+    Args:
+        detected_px: NaN where a point is not known; it does not count then.
+    """
     weights = landmark_weights(dtype=projected_px.dtype, device=projected_px.device)
-    return ((detected_px - projected_px).square().sum(dim=-1) * weights).sum(dim=-1)
+    # Chosen before anything is squared: a NaN would reach the gradient of its neighbours.
+    away = torch.where(detected_px.isfinite(), detected_px - projected_px, 0.0)
+    return (away.square().sum(dim=-1) * weights).sum(dim=-1)
 
 
 def regularisation_term(theta: FaceParameters) -> Float[Tensor, "batch"]:

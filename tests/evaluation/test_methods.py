@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from facegpt.baselines.errors import BaselineWeightsError
 from facegpt.evaluation.methods import (
     MethodError,
     MethodName,
@@ -14,6 +15,7 @@ from facegpt.evaluation.methods import (
     photo_method,
     text_method,
 )
+from facegpt.model.nano_weights import NanoWeightsError
 
 
 def test_names_that_stand_alone() -> None:
@@ -38,6 +40,21 @@ def test_what_a_method_reads(tmp_path: Path) -> None:
         for text in ("nano", "fit", "mean-face", f"external:deca={tmp_path}")
     }
     assert list(read.values()) == [(True, True), (True, False), (True, True), (True, True)]
+
+
+def test_trained_baselines_come_from_their_folder(tmp_path: Path) -> None:
+    regression, key = (parse_method(f"{kind}={tmp_path}") for kind in ("regression", "llava-key"))
+    assert (regression.kind, regression.reads_photos, regression.reads_texts) == (
+        "regression",
+        True,
+        False,
+    )
+    assert (key.kind, key.reads_photos, key.reads_texts) == ("llava-key", True, True)
+    with pytest.raises(BaselineWeightsError, match="facegpt train regression"):
+        photo_method(regression, Workshop())
+    for make in (photo_method, text_method):
+        with pytest.raises(NanoWeightsError):
+            make(key, Workshop())
 
 
 @pytest.mark.parametrize(

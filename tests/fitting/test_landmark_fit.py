@@ -29,6 +29,26 @@ def test_points_of_a_face_are_met(tiny_face_model: MorphableModel) -> None:
     assert error.mean() < 0.1 * start.mean()
 
 
+def test_unknown_points_are_not_fitted(tiny_face_model: MorphableModel) -> None:
+    renderer = Renderer(tiny_face_model)
+    wanted = renderer.landmarks_px(some_faces(tiny_face_model))
+    with_holes, with_lies = wanted.clone(), wanted.clone()
+    with_holes[1, 40:52] = torch.nan
+    with_lies[1, 40:52] += 30.0
+    whole, partly, misled = (
+        fit_landmarks(tiny_face_model, points, noise_px=0.1)
+        for points in (wanted, with_holes, with_lies)
+    )
+    error = (renderer.landmarks_px(partly) - wanted).norm(dim=-1)
+    known = with_holes.isfinite().all(dim=-1)
+    assert error[known].mean() < 0.3
+    assert error[~known].mean() < 3.0  # the prior and the others say where they are
+    assert (renderer.landmarks_px(misled) - wanted)[1, 40:52].norm(dim=-1).mean() > 10.0
+    # Neighbours in the batch are as they were.
+    for row in (0, 2):
+        torch.testing.assert_close(partly.to_vector()[row], whole.to_vector()[row])
+
+
 def test_jacobian_is_the_derivative(tiny_face_model: MorphableModel) -> None:
     sparse = _SparseModel.of(tiny_face_model)
     theta = some_faces(tiny_face_model)

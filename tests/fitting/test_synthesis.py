@@ -55,6 +55,27 @@ def test_a_rendered_face_is_found_again(renderer: Renderer) -> None:
     assert (fine.landmark_px < 1.0).all()
 
 
+class Average:
+    """An identity network that sees the mean colour; it refuses points that are not finite."""
+
+    licences = ()
+
+    def encode(self, images: torch.Tensor, landmarks68_px: torch.Tensor) -> torch.Tensor:
+        assert landmarks68_px.isfinite().all()
+        return images.mean(dim=(2, 3))
+
+
+def test_a_face_with_unknown_points_is_found_by_the_others(renderer: Renderer) -> None:
+    batch = photographed(renderer, hidden_faces(renderer.model))
+    points = batch.landmarks68_px.clone()
+    points[0, 50:60] = torch.nan
+    settings = replace(FREE, perceptual_every=5)
+    fit = fit_faces(renderer, replace(batch, landmarks68_px=points), settings, encoder=Average())
+    assert fit.landmark_px.isnan().tolist() == [True, False]
+    whole = measure_fit(renderer, batch, fit.parameters)
+    assert (whole.landmark_px < 1.5).all()
+
+
 def test_the_same_photos_give_the_same_theta(renderer: Renderer) -> None:
     batch = photographed(renderer, hidden_faces(renderer.model))
     first, second = (fit_faces(renderer, batch, replace(FREE, steps=5)) for _ in range(2))

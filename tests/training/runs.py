@@ -9,8 +9,36 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from facegpt.data.schema import FaceRow, encode_crop, encode_mask
+from facegpt.data.shards import Manifest, write_manifest, write_shard
+from facegpt.morphable.model import MorphableModel
+from facegpt.rendering.renderer import Renderer
 from facegpt.training.config import OptimiserSettings, TrainConfig
+from facegpt.training.debug import rendered_faces
 from facegpt.training.presets import PRESETS
+
+
+def face_folder(model: MorphableModel, output: Path, count: int) -> Path:
+    """A finished data set of rendered faces with their theta and a description each."""
+    faces = rendered_faces(Renderer(model), count, generator=torch.Generator().manual_seed(0))
+    rows = [
+        FaceRow(
+            face_id=f"{i}.png:0",
+            source=f"{i}.png",
+            crop=encode_crop(faces.photo[i]),
+            skin=encode_mask(faces.skin[i]),
+            validity=encode_mask(torch.ones(224, 224, dtype=torch.bool)),
+            landmarks68_px=faces.landmarks68_px[i],
+            is_grey=False,
+            theta=faces.theta[i].to_vector()[0],
+            descriptions=(f"This is person number {i}.",),
+            labels={"group": "few" if i == 0 else "many"},
+        )
+        for i in range(count)
+    ]
+    shard = write_shard(output, 0, rows, photos=count, problems_end=0)
+    write_manifest(output, replace(Manifest({}, count), shards=(shard,)))
+    return output
 
 
 def quick(output: Path, **changes: Any) -> TrainConfig:

@@ -7,27 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from facegpt.data.schema import FaceRow, encode_crop, encode_mask
-from facegpt.data.shards import Manifest, write_manifest, write_shard
 from facegpt.data.table import FaceTable
 from facegpt.model.vision_tower import FaceVisionAutoencoder
 from facegpt.morphable.model import MorphableModel
 from facegpt.rendering.renderer import Renderer
 from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation
 from facegpt.training.config import MixtureShares, OptimiserSettings, TrainConfig, TrainConfigError
-from facegpt.training.debug import rendered_faces
 from facegpt.training.objective import FaceObjective
-from facegpt.training.presets import PRESETS
-from facegpt.training.run import train
-from facegpt.training.vision import (
+from facegpt.training.photo_batches import (
     FacesInTurn,
-    VisionCollator,
-    VisionHeldOut,
+    PhotoCollator,
     balanced_pool,
     composed_people,
-    new_autoencoder,
-    theta_units,
 )
+from facegpt.training.presets import PRESETS
+from facegpt.training.run import train
+from facegpt.training.vision import VisionHeldOut, new_autoencoder, theta_units
+from runs import face_folder
 
 COUNT = 6
 
@@ -40,26 +36,7 @@ def objective(tiny_face_model: MorphableModel) -> FaceObjective:
 @pytest.fixture(scope="module")
 def folder(tiny_face_model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished data set of rendered faces."""
-    faces = rendered_faces(
-        Renderer(tiny_face_model), COUNT, generator=torch.Generator().manual_seed(0)
-    )
-    rows = [
-        FaceRow(
-            face_id=f"{i}.png:0",
-            source=f"{i}.png",
-            crop=encode_crop(faces.photo[i]),
-            skin=encode_mask(faces.skin[i]),
-            validity=encode_mask(torch.ones(224, 224, dtype=torch.bool)),
-            landmarks68_px=faces.landmarks68_px[i],
-            is_grey=False,
-            labels={"group": "few" if i == 0 else "many"},
-        )
-        for i in range(COUNT)
-    ]
-    output = tmp_path_factory.mktemp("faces")
-    shard = write_shard(output, 0, rows, photos=COUNT, problems_end=0)
-    write_manifest(output, replace(Manifest({}, COUNT), shards=(shard,)))
-    return output
+    return face_folder(tiny_face_model, tmp_path_factory.mktemp("faces"), COUNT)
 
 
 def settings(folder: Path, output: Path, **changes: object) -> TrainConfig:
@@ -103,7 +80,7 @@ def test_rare_groups_come_twice() -> None:
 
 def test_batches_depend_on_the_place_alone(folder: Path, objective: FaceObjective) -> None:
     faces = FacesInTurn(FaceTable(folder), range(COUNT), 12, seed=1)
-    collate = VisionCollator(objective, Augmentation(), seed=5)
+    collate = PhotoCollator(objective, Augmentation(), seed=5)
     first, again, later = (collate([faces[i], faces[i + 1]]) for i in (0, 0, 6))
     assert torch.equal(first.photo, again.photo)
     assert not torch.equal(first.photo, later.photo)
@@ -123,10 +100,28 @@ def test_composed_people_are_explained_by_their_theta(objective: FaceObjective) 
 
 def test_photos_and_people_share_a_batch(folder: Path, objective: FaceObjective) -> None:
     faces = FacesInTurn(FaceTable(folder), range(COUNT), 12, seed=1)
-    batch = VisionCollator(objective, NO_AUGMENTATION, seed=5, composed=2)([faces[0], faces[1]])
+    batch = PhotoCollator(objective, NO_AUGMENTATION, seed=5, composed=2)([faces[0], faces[1]])
     assert len(batch) == 4
     assert batch.theta_mask is not None
     assert batch.theta_mask.all(dim=1).tolist() == [False, False, True, True]
+
+
+def test_supervised_photos_bring_theta_without_its_camera_once_they_moved(
+    folder: Path, objective: FaceObjective
+) -> None:
+    faces = FacesInTurn(FaceTable(folder), range(COUNT), 12, seed=1)
+    drawn = [faces[0], faces[1]]
+    still = PhotoCollator(objective, NO_AUGMENTATION, seed=5, supervised=True)(drawn)
+    assert still.theta is not None
+    assert still.theta_mask is not None
+    assert still.theta_mask.all()
+    terms = objective(still.theta, still)
+    assert terms["theta"].max() == 0
+    assert terms["landmark"].max() < 0.1
+    moved = PhotoCollator(objective, Augmentation(), seed=5, composed=1, supervised=True)(drawn)
+    assert moved.theta_mask is not None
+    assert moved.theta_mask.all(dim=1).tolist() == [False, False, True]
+    assert moved.theta_mask[:, :-6].all()
 
 
 def test_an_untrained_tower_is_near_the_mean_face() -> None:

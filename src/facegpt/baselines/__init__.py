@@ -1,1 +1,2 @@
-"""What FaceGPT is compared with: constant answers, and the files that other methods wrote."""
+"""What FaceGPT is compared with: constant answers, methods that are trained here, and
+the files that other methods wrote."""

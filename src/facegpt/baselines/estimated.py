@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from facegpt.baselines.one_pass import OnePass
 from facegpt.data.theta import ThetaEstimator
-from facegpt.fitting.found import find_faces, reconstruction_of, split_by_photo
-from facegpt.fitting.synthesis import FaceBatch, measure_fit
 from facegpt.morphable.model import MorphableModel
 from facegpt.perception.images import ImageSource, Photo, load_image
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.renderer import Renderer
-
-_FACES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +47,7 @@ class EstimatedFaces:
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first, estimated in batches across the photos."""
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
-        found = [face for faces in by_photo for face in faces]
-        licences = (*self.detector.licences, *self.licences)
-        results: list[FaceReconstruction] = []
-        for first in range(0, len(found), _FACES_AT_ONCE):
-            part = found[first : first + _FACES_AT_ONCE]
-            aligned = [face.aligned for face in part]
-            theta = self.estimator.estimate(aligned)
-            fit = measure_fit(self.renderer, FaceBatch.of(aligned), theta)
-            results += [
-                reconstruction_of(face, self.model, fit[i], method=self.name, licences=licences)
-                for i, face in enumerate(part)
-            ]
-        return split_by_photo(results, [len(faces) for faces in by_photo])
+        one_pass = OnePass(self.name, self.model, self.detector, self.renderer, self.licences)
+        return one_pass.reconstruct(
+            photos, lambda found: self.estimator.estimate([face.aligned for face in found])
+        )

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from facegpt.fitting.found import FoundFace, find_faces, reconstruction_of, split_by_photo
-from facegpt.fitting.synthesis import FaceBatch, measure_fit
+from facegpt.baselines.one_pass import OnePass
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.images import ImageSource, Photo, load_image
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.renderer import Renderer
-
-_FACES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +45,7 @@ class MeanFace:
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first."""
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
-        found = [face for faces in by_photo for face in faces]
-        results: list[FaceReconstruction] = []
-        for first in range(0, len(found), _FACES_AT_ONCE):
-            results += self._answers(found[first : first + _FACES_AT_ONCE])
-        return split_by_photo(results, [len(faces) for faces in by_photo])
-
-    def _answers(self, found: Sequence[FoundFace]) -> list[FaceReconstruction]:
-        theta = FaceParameters.cat([self.answer] * len(found))
-        fit = measure_fit(self.renderer, FaceBatch.of([face.aligned for face in found]), theta)
-        return [
-            reconstruction_of(
-                face, self.model, fit[i], method=self.name, licences=self.detector.licences
-            )
-            for i, face in enumerate(found)
-        ]
+        one_pass = OnePass(self.name, self.model, self.detector, self.renderer)
+        return one_pass.reconstruct(
+            photos, lambda found: FaceParameters.cat([self.answer] * len(found))
+        )

@@ -19,6 +19,8 @@ _SUMMARIES = {
     "debug": "Two steps of a tiny random model: does everything run?",
     "vision": "The vision tower of nano, as a face autoencoder on photos and rendered faces.",
     "nano": "The small FaceGPT that is shipped: SmolLM2 with a trained vision tower (--base).",
+    "regression": "A baseline (Table 7): the frozen tower of nano and an MLP, no language model.",
+    "llava-key": "A baseline (A.2): nano learns to write 68 landmarks as text.",
     "llava-7b": "The paper: LLaVA-1.5 7B with LoRA.",
 }
 _GOES_ON = "A run that finds its own checkpoints in OUTPUT goes on from the newest."

@@ -36,7 +36,8 @@ from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.perception.images import load_image
 from facegpt.rendering.renderer import Renderer
 
-Kind = Literal["image", "text", "situation", "talk", "replay"]
+Kind = Literal["image", "text", "situation", "talk", "replay", "image-points", "text-points"]
+"""The last two are those of `landmark_examples`."""
 Message = dict[str, Any]
 """The form of Hugging Face: {"role": ..., "content": [{"type": "text", "text": ...}, ...]}."""
 
@@ -130,7 +131,7 @@ class ImageToFace:
     def example(self, row: int, generator: torch.Generator) -> Example:
         """The photo is shown and judges the answer."""
         face = self.faces[self.rows[row]]
-        target = _target(face, self.augment, generator)
+        target = target_of(face, self.augment, generator)
         pairs = _some(face.row.conversations, self.most_turns, generator)
         *before, (request, answer) = image_conversation(pairs, generator)
         note = self.notes.of(face, generator) if self.notes else None
@@ -160,7 +161,7 @@ class TextToFace:
         kind, text = self._text(face, float(torch.rand((), generator=generator)), generator)
         messages = conversation((), face_request(kind, text, generator))
         return Example(
-            "text", messages, forced_answer(generator), target=_target(face, None, generator)
+            "text", messages, forced_answer(generator), target=target_of(face, None, generator)
         )
 
     def _text(
@@ -274,7 +275,7 @@ class Talk:
         """Some questions and their answers, all of which are learnt. Beside a note the answers are
         its lines, word for word: another wording would teach to look away from it."""
         face = self.faces[self.rows[row]]
-        photo = _target(face, self.augment, generator).photo
+        photo = target_of(face, self.augment, generator).photo
         note = self.notes.of(face, generator) if self.notes else None
         if note is None:
             pairs = face_talk(face.row.conversations, generator, self.most_turns)
@@ -361,7 +362,8 @@ def _some(pairs: Turns, wanted: int, generator: torch.Generator) -> list[tuple[s
     return [pairs[i] for i in order]
 
 
-def _target(face: StoredFace, augment: Augment | None, generator: torch.Generator) -> FaceTarget:
+def target_of(face: StoredFace, augment: Augment | None, generator: torch.Generator) -> FaceTarget:
+    """What L_face compares with, changed if `augment` changes it; its picture is the one shown."""
     row = face.row
     target = FaceTarget(face.photo, face.skin, row.landmarks68_px, row.is_grey, row.theta)
     return target if augment is None else augment(target, generator)

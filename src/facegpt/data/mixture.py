@@ -28,6 +28,7 @@ from facegpt.data.examples import (
     TextToFace,
 )
 from facegpt.data.instructions import Instruction
+from facegpt.data.landmark_examples import ImageToLandmarks, TextToLandmarks
 from facegpt.data.schema import DatasetError
 from facegpt.data.situations import Situation
 from facegpt.data.table import FaceTable
@@ -59,6 +60,10 @@ class MixtureSettings:
     """Questions about a photo that words answer."""
     replay: float = 0.0
     """Instruction data, so that the language model stays what it was."""
+    image_points: float = 0.0
+    """A photo is shown, its 68 points are asked for as text (LLaVA-Key, A.2)."""
+    text_points: float = 0.0
+    """A description is given, the 68 points of its photo are asked for as text."""
     reason: float = 0.5
     """Share of answers to situations that first say in words how such a face looks."""
     short: float = 0.25
@@ -86,7 +91,8 @@ class MixtureSettings:
     def __post_init__(self) -> None:
         for name, weight in self.weights.items():
             if not weight >= 0:
-                raise DatasetError(f"--mixture.{name} must be zero or more, got {weight}")
+                flag = name.replace("_", "-")
+                raise DatasetError(f"--mixture.{flag} must be zero or more, got {weight}")
         if not sum(self.weights.values()) > 0:
             raise DatasetError("--mixture needs at least one kind above zero")
         for name in ("reason", "short", "implicit", "unmeasured", "note"):
@@ -108,8 +114,7 @@ class MixtureSettings:
     @property
     def weights(self) -> dict[str, float]:
         """Kind of data -> weight."""
-        kinds = ("image", "text", "composed", "situation", "talk", "replay")
-        return {kind: getattr(self, kind) for kind in kinds}
+        return {kind: getattr(self, kind) for kind in _REMEDIES}
 
 
 class Schedule:
@@ -180,7 +185,7 @@ class Mixture(torch.utils.data.Dataset[Example]):
             if weight > 0 and not (kind in sources and len(sources[kind])):
                 raise DatasetError(
                     f"the mixture gives the weight {weight} to {kind} examples, but there are "
-                    f"none: {_REMEDIES[kind]}, or set --mixture.{kind} 0"
+                    f"none: {_REMEDIES[kind]}, or set --mixture.{kind.replace('_', '-')} 0"
                 )
         self.settings = settings
         self.sources = dict(sources)
@@ -224,7 +229,10 @@ _REMEDIES = {
     "situation": "give situations and a morphable model",
     "talk": "build the data with a describer that makes conversations",
     "replay": "give instruction data or replayed answers",
+    "image_points": "give a data set with faces",
+    "text_points": "build the data with a describer",
 }
+"""Kind of data -> what to do when there is none."""
 
 
 def face_mixture(
@@ -272,6 +280,8 @@ def face_mixture(
             settings.talk_turns,
             settings.unmeasured,
         )
+        sources["image_points"] = ImageToLandmarks(faces, chosen, augment)
+        sources["text_points"] = TextToLandmarks(faces, described)
     if model is not None:
         sources["composed"] = ComposedToFace(model, 0.0, seed=settings.seed)
         sources[_SHORT["composed"]] = ComposedToFace(model, 1.0, seed=settings.seed + 1)

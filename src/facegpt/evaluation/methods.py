@@ -16,7 +16,9 @@ from typing import Protocol, runtime_checkable
 
 from facegpt.baselines.estimated import EstimatedFaces
 from facegpt.baselines.external import external_method
+from facegpt.baselines.llava_key import LlavaKey
 from facegpt.baselines.mean_face import MeanFace
+from facegpt.baselines.regression import Regression
 from facegpt.data.theta import TowerTheta
 from facegpt.fitting import AnalysisBySynthesis
 from facegpt.fitting.photos import PhotoReconstructor
@@ -179,6 +181,21 @@ def _vision(name: MethodName, workshop: Workshop) -> NamedReconstructor:
     return EstimatedFaces(tower, workshop.model, workshop.detector, ("facegpt-weights",))
 
 
+def _regression(name: MethodName, workshop: Workshop) -> NamedReconstructor:
+    assert name.folder is not None
+    return Regression.load(name.folder, detector=workshop.detector)
+
+
+def _llava_key(name: MethodName, workshop: Workshop) -> LlavaKey:
+    assert name.folder is not None
+    return LlavaKey.load(name.folder, detector=workshop.detector)
+
+
+def _told_llava_key(name: MethodName, workshop: Workshop) -> TextMethod:
+    key = _llava_key(name, workshop)
+    return Imagination(key.model, key.imagine)
+
+
 PHOTO_METHODS: dict[str, PhotoMaker] = {
     "nano": lambda name, workshop: workshop.facegpt(name.folder).reader,
     "nano+refine": _refined,
@@ -186,6 +203,8 @@ PHOTO_METHODS: dict[str, PhotoMaker] = {
     "weights+refine": _refined,
     "fit": lambda name, workshop: AnalysisBySynthesis(workshop.model, detector=workshop.detector),
     "vision": _vision,
+    "regression": _regression,
+    "llava-key": _llava_key,
     "mean-face": lambda name, workshop: MeanFace(workshop.model, workshop.detector),
 }
 """Kind -> how a method for photos is made."""
@@ -193,6 +212,7 @@ PHOTO_METHODS: dict[str, PhotoMaker] = {
 TEXT_METHODS: dict[str, TextMaker] = {
     "nano": _written,
     "weights": _written,
+    "llava-key": _told_llava_key,
     "mean-face": lambda name, workshop: MeanFaceOfTexts(workshop.model),
 }
 """Kind -> how a method for texts is made."""

@@ -5,6 +5,7 @@ Detection and alignment come before a method, the record after it; this module k
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from facegpt.perception.alignment import AlignedFace, align
 from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import DetectedFace, LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +81,8 @@ def reconstruction_of(
     )
 
 
-def split_by_photo(
-    faces: Sequence[FaceReconstruction], counts: Sequence[int]
-) -> list[list[FaceReconstruction]]:
-    """The faces of all photos in a row, back to their photos."""
+def split_by_photo(faces: Sequence[T], counts: Sequence[int]) -> list[list[T]]:
+    """The faces of all photos in a row, or what was made of them, back to their photos."""
     left = iter(faces)
     return [[next(left) for _ in range(count)] for count in counts]
 

@@ -59,7 +59,8 @@ def fit_landmarks(
     """Pose, shape and expression whose landmarks lie on the detected ones.
 
     Args:
-        landmarks68_px: Detected points in pixels of the aligned 224 crop.
+        landmarks68_px: Detected points in pixels of the aligned 224 crop; NaN where one is not
+            known: it is not fitted then.
         noise_px: Standard deviation of the detector; smaller trusts the points more and the prior
             less.
         bound: No coefficient leaves [-bound, bound].
@@ -75,32 +76,43 @@ def fit_landmarks(
     theta = start or FaceParameters.zeros(len(landmarks68_px), device=device)
     coefficients = torch.cat([theta.shape, theta.expression], dim=1).double()
     camera = theta.camera.double()
-    target = landmarks68_px.double()
+    target = _Target.of(landmarks68_px, noise_px)
     for _ in range(_ITERATIONS):
-        camera, coefficients = _gauss_newton_step(
-            sparse, prior, target, camera, coefficients, noise_px
-        )
+        camera, coefficients = _gauss_newton_step(sparse, prior, target, camera, coefficients)
         coefficients = coefficients.clamp(-bound, bound)
     dtype = landmarks68_px.dtype
     shape, expression = coefficients.to(dtype).tensor_split([sparse.shape_count], dim=1)
     return theta.replace(shape=shape, expression=expression, camera=camera.to(dtype))
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Where the points shall lie, and how much each coordinate counts."""
+
+    points_px: Float[Tensor, "batch 68 2"]
+    weight: Float[Tensor, "batch residual"]
+    """Zero where the point is not known."""
+
+    @classmethod
+    def of(cls, landmarks68_px: Float[Tensor, "batch 68 2"], noise_px: float) -> "_Target":
+        known = landmarks68_px.isfinite()
+        weight = landmark_weights(dtype=torch.float64, device=landmarks68_px.device)
+        weight = weight.view(1, -1, 1) * known / noise_px**2
+        return cls(landmarks68_px.double().where(known, 0.0), weight.flatten(1))
+
+
 def _gauss_newton_step(
     sparse: _SparseModel,
     prior: ExpressionPrior,
-    target: Float[Tensor, "batch 68 2"],
+    target: _Target,
     camera: Float[Tensor, "batch 6"],
     coefficients: Float[Tensor, "batch coefficient"],
-    noise_px: float,
 ) -> tuple[Tensor, Tensor]:
     projected, jacobian = _project_with_jacobian(sparse, camera, coefficients)
     unknowns = torch.cat([camera, coefficients], dim=1)
     deviation = _prior_deviation(unknowns)
-    weight = landmark_weights(dtype=target.dtype, device=target.device).repeat_interleave(2)
-    weight = weight / noise_px**2
-    residual = (target - projected).flatten(1)
-    weighted = jacobian * weight.view(1, -1, 1)
+    residual = (target.points_px - projected).flatten(1)
+    weighted = jacobian * target.weight.unsqueeze(-1)
     normal = weighted.transpose(1, 2) @ jacobian + torch.diag(deviation.pow(-2))
     gradient = (weighted.transpose(1, 2) @ residual.unsqueeze(-1)).squeeze(-1)
     gradient = gradient - unknowns * deviation.pow(-2)

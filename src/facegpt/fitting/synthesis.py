@@ -75,6 +75,7 @@ class FaceBatch:
     skin: Bool[Tensor, "batch height width"]
     """The mask A, inside the photo only."""
     landmarks68_px: Float[Tensor, "batch 68 2"]
+    """NaN: the point is not known and not fitted; the landmark errors of its face are NaN then."""
     is_grey: Bool[Tensor, "batch"]
 
     @classmethod
@@ -222,7 +223,8 @@ def _descend(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: 1.0 - 0.95 * step / settings.steps
     )
-    described = _describe_photos(batch, settings, encoder)
+    places_px = _chip_points(renderer, batch, theta)
+    described = _describe_photos(batch, places_px, settings, encoder)
     for step in range(settings.steps):
         optimiser.zero_grad()
         theta = FaceParameters(**blocks)
@@ -230,8 +232,7 @@ def _descend(
         terms = _terms(renderer(theta), theta, batch, prior)
         if encoder is not None and described is not None and loud:
             shown = _over_photo(terms.rendering, batch)
-            descriptors = encoder.encode(shown, batch.landmarks68_px)
-            distance = perceptual_term(described, descriptors)
+            distance = perceptual_term(described, encoder.encode(shown, places_px))
             terms.values["perceptual"] = distance * settings.perceptual_every
         weighted_sum(terms.values, settings.weights).sum().backward()
         optimiser.step()
@@ -259,13 +260,28 @@ def _terms(
     return _Terms(values, rendering)
 
 
+def _chip_points(
+    renderer: Renderer, batch: FaceBatch, theta: FaceParameters
+) -> Float[Tensor, "batch 68 2"]:
+    """Where the identity network looks: at the known points, and where the first theta puts the
+    others."""
+    known = batch.landmarks68_px.isfinite()
+    if known.all():
+        return batch.landmarks68_px
+    with torch.no_grad():
+        return torch.where(known, batch.landmarks68_px, renderer(theta).landmarks_px)
+
+
 def _describe_photos(
-    batch: FaceBatch, settings: FitSettings, encoder: IdentityEncoder | None
+    batch: FaceBatch,
+    places_px: Float[Tensor, "batch 68 2"],
+    settings: FitSettings,
+    encoder: IdentityEncoder | None,
 ) -> Tensor | None:
     if encoder is None or settings.perceptual_every == 0 or settings.weights.perceptual == 0:
         return None
     with torch.no_grad():
-        return encoder.encode(batch.photo, batch.landmarks68_px)
+        return encoder.encode(batch.photo, places_px)
 
 
 def _over_photo(rendering: Rendering, batch: FaceBatch) -> Float[Tensor, "batch 3 height width"]:

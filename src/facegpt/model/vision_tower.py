@@ -97,19 +97,13 @@ class FaceVisionAutoencoder(PreTrainedModel):
         self.tower = FaceVisionModel(config)
         self.head = nn.Linear(config.hidden_size, config.theta_size)
         size = config.theta_size
-        self.register_buffer("theta_center", _vector(config.theta_center, 0.0, size))
-        self.register_buffer("theta_scale", _vector(config.theta_scale, 1.0, size))
+        self.register_buffer("theta_center", theta_vector(config.theta_center, 0.0, size))
+        self.register_buffer("theta_scale", theta_vector(config.theta_scale, 1.0, size))
         self.post_init()
 
     def see(self, photo: Float[Tensor, "batch channel height width"]) -> Tensor:
         """Theta of aligned crops in [0, 1] of any size, made as small as the tower wants them."""
-        side = self.config.image_size
-        if photo.shape[-2:] != (side, side):
-            photo = nn.functional.interpolate(
-                photo, size=(side, side), mode="bilinear", antialias=True
-            )
-        pixels = (photo - PIXEL_MEAN) / PIXEL_STD
-        return self(pixels.contiguous(memory_format=torch.channels_last))
+        return self(tower_pixels(photo, self.config.image_size))
 
     def forward(
         self, pixel_values: Float[Tensor, "batch channel height width"]
@@ -123,9 +117,23 @@ class FaceVisionAutoencoder(PreTrainedModel):
             return self.theta_center + self.theta_scale * output
 
 
-def _vector(
+def tower_pixels(
+    photo: Float[Tensor, "batch channel height width"], side: int
+) -> Float[Tensor, "batch channel side side"]:
+    """Aligned crops in [0, 1] of any size as a tower for `side` x `side` pixels sees them."""
+    if photo.shape[-2:] != (side, side):
+        photo = nn.functional.interpolate(photo, size=(side, side), mode="bilinear", antialias=True)
+    return ((photo - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+
+
+def theta_vector(
     values: list[float] | tuple[float, ...] | None, otherwise: float, size: int
 ) -> Float[Tensor, "parameter"]:
+    """Center or scale of theta as a config has it, one number for all where it has none.
+
+    Raises:
+        ValueError: There are not as many numbers as theta has.
+    """
     if values is None:
         return torch.full((size,), otherwise)
     if len(values) != size:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Schedule = Literal["linear", "cosine", "constant"]
-Recipe = Literal["debug", "vision", "nano", "pretrained"]
+Recipe = Literal["debug", "vision", "regression", "nano", "pretrained"]
 
 
 class TrainConfigError(ValueError):
@@ -133,6 +133,10 @@ class MixtureShares:
     """Questions about a photo that words answer."""
     replay: float = 1.0
     """Instruction data, so that the language model stays what it was."""
+    image_points: float = 0.0
+    """A photo is shown, its 68 points are asked for as text (LLaVA-Key, A.2)."""
+    text_points: float = 0.0
+    """A description is given, the 68 points of its photo are asked for as text."""
     reason: float = 0.5
     """Share of answers to situations that first say in words how such a face looks."""
     short: float = 0.25
@@ -159,9 +163,14 @@ class MixtureShares:
                 raise ValueError(f"--mixture.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.talk_turns < 1:
             raise ValueError(f"--mixture.talk-turns must be at least 1, got {self.talk_turns}")
-        kinds = (self.image, self.text, self.composed, self.situation, self.talk, self.replay)
-        if not sum(kinds) > 0:
+        others = (self.talk, self.replay, self.image_points, self.text_points)
+        if not self.makes_faces and not sum(others) > 0:
             raise ValueError("--mixture needs at least one kind above zero")
+
+    @property
+    def makes_faces(self) -> bool:
+        """Whether some kind of example asks for `<FACE>`."""
+        return self.image + self.text + self.composed + self.situation > 0
 
 
 @dataclass(frozen=True)
@@ -169,10 +178,12 @@ class TrainConfig:
     """A training run."""
 
     recipe: Recipe = "pretrained"
-    """Which parts are put together: debug (tiny, random), vision (the tower of nano), nano, or
-    pretrained (any image-text-to-text model of Hugging Face on this disk)."""
+    """Which parts are put together: debug (tiny, random), vision (the tower of nano), regression
+    (an MLP on that tower, frozen; no language model), nano, or pretrained (any image-text-to-text
+    model of Hugging Face on this disk)."""
     base: str = ""
-    """Folder or name of the model to start from, for the recipes that start from one."""
+    """Folder or name of the model to start from, for the recipes that start from one; `nano` is the
+    shipped one."""
     data: tuple[Path, ...] = ()
     """Folders that `facegpt data build` wrote."""
     validation_data: tuple[Path, ...] = ()

@@ -17,6 +17,7 @@ from facegpt.data.examples import (
     TextToFace,
 )
 from facegpt.data.instructions import Instruction, read_llava_json, read_replay
+from facegpt.data.landmark_examples import ImageToLandmarks, TextToLandmarks
 from facegpt.data.mixture import Mixture, MixtureSettings, face_mixture, seeded
 from facegpt.data.situations import read_situations
 from facegpt.data.table import FaceTable
@@ -28,6 +29,9 @@ from facegpt.training.config import TrainConfig, TrainConfigError
 
 _OF_PHOTOS = (ImageToFace, TextToFace)
 """Their theta was fitted or predicted, not drawn."""
+
+_OF_DATA = ("image", "text", "talk", "image_points", "text_points")
+"""Kinds of examples that are made of `--data`."""
 
 _AS_WORDS_SAY = replace(Augmentation(), mirror=0.0)
 
@@ -140,7 +144,7 @@ def changed(target: FaceTarget, generator: torch.Generator) -> FaceTarget:
 def _check_sources(config: TrainConfig) -> None:
     mixture = config.mixture
     wanted = {
-        "--data": (mixture.image + mixture.text + mixture.talk, config.data),
+        "--data": (sum(getattr(mixture, kind) for kind in _OF_DATA), config.data),
         "--situations": (mixture.situation, config.situations),
         "--instructions": (mixture.replay, config.instructions),
     }
@@ -172,16 +176,24 @@ def _kept_back(config: TrainConfig, count: int) -> list[int]:
 
 
 def _held_out(config: TrainConfig, faces: FaceTable | None, kept_back: list[int]) -> list[Example]:
-    """Every face kept back once by its photo, and once by its description if it has one."""
+    """Every face kept back once by its photo, and once by its description if it has one; their
+    points are asked for, too, if the mixture asks for points."""
     if config.validation_data:
         faces = FaceTable(config.validation_data)
         kept_back = list(range(min(config.held_out, len(faces))))
     if faces is None or not kept_back:
         return []
     described = set(faces.with_text("descriptions").tolist())
-    photos = ImageToFace(faces, kept_back, most_turns=0)
-    texts = TextToFace(faces, [row for row in kept_back if row in described], short=0.0)
-    sources = (WithoutTheta(photos), WithoutTheta(texts))
+    told = [row for row in kept_back if row in described]
+    sources: list[ExampleSource] = []
+    points = config.mixture.image_points + config.mixture.text_points
+    if config.mixture.makes_faces or not points:
+        photos = ImageToFace(faces, kept_back, most_turns=0)
+        sources += [WithoutTheta(photos), WithoutTheta(TextToFace(faces, told, short=0.0))]
+    if config.mixture.image_points > 0:
+        sources.append(ImageToLandmarks(faces, kept_back))
+    if config.mixture.text_points > 0:
+        sources.append(TextToLandmarks(faces, told))
     return [
         source.example(row, seeded(config.seed, "validation", row))
         for source in sources

@@ -125,7 +125,7 @@ class FaceObjective:
             "pixel": pixel_term(
                 target.photo, rendering.image, target.skin & rendering.mask, target.is_grey
             ),
-            "landmark": self._landmarks(rendering, target),
+            "landmark": landmark_term(target.landmarks68_px, self.landmarks_in_crop(rendering)),
             "regularisation": regularisation_term(FaceParameters.from_vector(theta.float()))
             + self._prior.term(parameters.expression),
         }
@@ -150,13 +150,6 @@ class FaceObjective:
         """The 68 points of a rendering of any size, in pixels of the 224 crop."""
         factor = CROP_SIZE / self.renderer.size
         return (rendering.landmarks_px + 0.5) * factor - 0.5
-
-    def _landmarks(self, rendering: Rendering, target: TargetBatch) -> Tensor:
-        # A face without points must not turn the gradients of its neighbours into NaN.
-        known = target.landmarks68_px.isfinite().flatten(1).all(dim=1)
-        points = torch.where(known.view(-1, 1, 1), target.landmarks68_px, 0.0)
-        term = landmark_term(points, self.landmarks_in_crop(rendering))
-        return torch.where(known, term, torch.zeros_like(term))
 
     def _perceptual(
         self, rendering: Rendering, target: TargetBatch, encoder: IdentityEncoder

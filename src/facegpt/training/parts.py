@@ -19,10 +19,10 @@ from facegpt.losses import LossWeights
 from facegpt.model.adapter import AdapterConfig, adapter_parameters, add_adapter, has_adapter
 from facegpt.model.base_llm import prepare_base_llm
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
-from facegpt.model.nano import build_nano, load_nano
-from facegpt.model.nano_weights import is_nano_folder
+from facegpt.model.nano import NANO_WEIGHTS, build_nano, load_nano
+from facegpt.model.nano_weights import is_nano_folder, load_tower, read_record
 from facegpt.model.processing_facegpt import FaceGPTProcessor
-from facegpt.model.vision_tower import FaceVisionAutoencoder
+from facegpt.model.vision_tower import FaceVisionAutoencoder, FaceVisionModel
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.identity import DlibIdentity
@@ -34,6 +34,7 @@ from facegpt.training.objective import FaceObjective
 from facegpt.training.precision import in_bfloat16
 from facegpt.training.trainer import Examples
 
+_SHIPPED = "nano"
 DEBUG_RENDER_PX = 64
 DEBUG_EXAMPLES = 12
 
@@ -178,24 +179,42 @@ def _debug(config: TrainConfig) -> Loaded:
 
 def _nano(config: TrainConfig) -> Loaded:
     """Nano on a trained tower, or nano itself to go on with: its folder then keeps its adapter."""
-    tower = Path(config.base) if config.base else None
-    if tower is not None and is_nano_folder(tower):
-        return load_nano(tower, dtype=_dtype(config), merge_adapter=False)
-    if tower is None or not (tower / "config.json").is_file():
-        raise BaseMissingError(
-            f"nano starts from a trained vision tower, and there is none at "
-            f"{config.base or '(no --base given)'}; train one with: facegpt train vision, then "
-            "give its folder with --base, or give a folder of nano weights to go on with"
-        )
-    vision = FaceVisionAutoencoder.from_pretrained(tower, local_files_only=True).tower
+    folder = _base_folder(config)
+    if is_nano_folder(folder):
+        return load_nano(folder, dtype=_dtype(config), merge_adapter=False)
     return build_nano(
         prepare_base_llm(),
-        vision=vision,
+        vision=trained_tower(config),
         head_hidden_sizes=config.head_hidden_sizes,
         dtype=_dtype(config),
         generator=torch.Generator().manual_seed(config.seed),
         morphable_model=config.morphable_model,
     )
+
+
+def trained_tower(config: TrainConfig) -> FaceVisionModel:
+    """The vision tower of `--base`: of a run of `facegpt train vision`, or of nano.
+
+    Raises:
+        BaseMissingError: There is none.
+        NanoWeightsError: The weights of nano are damaged.
+    """
+    folder = _base_folder(config)
+    if is_nano_folder(folder):
+        return load_tower(folder, read_record(folder))
+    if not (folder / "config.json").is_file():
+        raise BaseMissingError(
+            f"{config.recipe} starts from a trained vision tower, and there is none at "
+            f"{folder}; train one with: facegpt train vision, then "
+            "give its folder with --base, or give a folder of nano weights (the shipped ones: "
+            "--base nano)"
+        )
+    return FaceVisionAutoencoder.from_pretrained(folder, local_files_only=True).tower
+
+
+def _base_folder(config: TrainConfig) -> Path:
+    """Where to start from; a folder that is not there if the config does not say."""
+    return NANO_WEIGHTS if config.base == _SHIPPED else Path(config.base or "no --base given")
 
 
 def _pretrained(config: TrainConfig) -> Loaded:

@@ -38,8 +38,10 @@ from facegpt.training.collate import Collator
 from facegpt.training.config import TrainConfig, TrainConfigError, differences
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import build_objective, build_parts
+from facegpt.training.regression import build_regression_parts
 from facegpt.training.trainer import Examples, FaceTrainer
 from facegpt.training.validation import HeldOut
+from facegpt.training.vision import VisionParts, VisionTrainer, build_vision_parts
 
 CONFIG_FILE, REPORT_FILE, LOG_FILE = "config.json", "report.json", "log.jsonl"
 
@@ -154,9 +156,15 @@ def _plan_language(config: TrainConfig) -> _Plan:
 
 
 def _plan_vision(config: TrainConfig) -> _Plan:
-    from facegpt.training.vision import VisionTrainer, build_vision_parts
+    return _plan_pictures(build_vision_parts(config, _examples_of_the_run(config), build_objective))
 
-    parts = build_vision_parts(config, _examples_of_the_run(config), build_objective)
+
+def _plan_regression(config: TrainConfig) -> _Plan:
+    parts = build_regression_parts(config, _examples_of_the_run(config), build_objective)
+    return _plan_pictures(parts)
+
+
+def _plan_pictures(parts: VisionParts) -> _Plan:
     return _Plan(
         VisionTrainer,
         parts.model,
@@ -168,7 +176,10 @@ def _plan_vision(config: TrainConfig) -> _Plan:
     )
 
 
-_PLANS: dict[str, Callable[[TrainConfig], _Plan]] = {"vision": _plan_vision}
+_PLANS: dict[str, Callable[[TrainConfig], _Plan]] = {
+    "vision": _plan_vision,
+    "regression": _plan_regression,
+}
 """Recipe -> its plan; the others train a language model."""
 
 

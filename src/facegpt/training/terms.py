@@ -4,13 +4,15 @@ It adds up, across batches and processes, and refuses numbers that are none. It 
 """
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-KINDS = ("image", "text", "situation", "talk", "replay")
-"""Kinds of examples (`data.mixture.Example.kind`)."""
+from facegpt.data.examples import Kind
+
+KINDS: tuple[str, ...] = get_args(Kind)
 
 TERMS = ("text", "face", "pixel", "perceptual", "landmark", "regularisation", "theta", "measured")
 """`text` is L_txt per token, `face` is L_face per face; the others are its terms, unweighted."""

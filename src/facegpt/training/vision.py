@@ -8,25 +8,26 @@ with `trainer.py`.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from facegpt.data.compose import draw_theta
 from facegpt.data.mixture import seeded
 from facegpt.data.table import FaceTable, StoredFace
 from facegpt.losses import mean_light
 from facegpt.model.configuration_vision import FaceVisionConfig
-from facegpt.model.vision_tower import PIXEL_MEAN, PIXEL_STD, FaceVisionAutoencoder
+from facegpt.model.vision_tower import FaceVisionAutoencoder, tower_pixels
 from facegpt.morphable.parameters import BLOCK_SIZES
-from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation, augment
+from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation
 from facegpt.training.config import TrainConfig, TrainConfigError
 from facegpt.training.contact_sheet import contact_sheet, write_sheet
 from facegpt.training.objective import FaceObjective, TargetBatch, face_errors
+from facegpt.training.photo_batches import Drawn, FacesInTurn, PhotoCollator, balanced_pool
 from facegpt.training.terms import TermBook
 from facegpt.training.trainer import FaceTrainer
 
@@ -38,11 +39,6 @@ _SMALL_HEAD = 0.2
 _LIGHT_SCALE = 0.3
 _CAMERA_SCALE = (0.2, 0.3, 0.1, 0.1, 0.1, 0.1)
 """About the spread of phi and c over photos, so that every output of the head is of size one."""
-
-_BALANCED = 2
-"""How often a face of a rare group is drawn for each time that others are."""
-_RARE = 0.5
-"""A group with less than this share of an equal part is rare."""
 
 
 def theta_units() -> tuple[list[float], list[float]]:
@@ -71,136 +67,11 @@ def new_autoencoder(seed: int) -> FaceVisionAutoencoder:
     return model
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """One entry of the run: which face is seen at which place."""
-
-    place: int
-    face: StoredFace
-
-
-@dataclass(frozen=True)
-class FacesInTurn:
-    """Every face once in each round, those of rare groups twice; the place decides which."""
-
-    table: FaceTable
-    pool: Sequence[int]
-    length: int
-    seed: int
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Drawn:
-        """Entry `index`, which depends on nothing but the seed and the index."""
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        round_, place = divmod(index, len(self.pool))
-        order = _order(len(self.pool), self.seed, round_)
-        return Drawn(index, self.table[self.pool[order[place]]])
-
-
-_ORDERS: dict[tuple[int, int, int], list[int]] = {}
-
-
-def _order(count: int, seed: int, round_: int) -> list[int]:
-    """The order of one round; the newest ones are remembered."""
-    key = (count, seed, round_)
-    if key not in _ORDERS:
-        while len(_ORDERS) > 1:
-            _ORDERS.pop(next(iter(_ORDERS)))
-        _ORDERS[key] = torch.randperm(count, generator=seeded(seed, "round", round_)).tolist()
-    return _ORDERS[key]
-
-
-def balanced_pool(labels: Sequence[Mapping[str, str]], rows: Sequence[int], by: str) -> list[int]:
-    """The rows, and once more those whose group is rare: photos of few groups outnumber others."""
-    groups: dict[str, list[int]] = {}
-    for row in rows:
-        if labels[row].get(by):
-            groups.setdefault(labels[row][by], []).append(row)
-    if not groups:
-        return list(rows)
-    equal = sum(map(len, groups.values())) / len(groups)
-    rare = [row for group in groups.values() if len(group) < _RARE * equal for row in group]
-    return list(rows) + rare * (_BALANCED - 1)
-
-
-@dataclass(frozen=True)
-class VisionCollator:
-    """Photos changed a little, and people who are not there, as one target that is also the
-    input."""
-
-    objective: FaceObjective
-    how: Augmentation
-    seed: int
-    composed: int = 0
-    """Rendered people beside the photos of every batch."""
-
-    def __call__(self, drawn: Sequence[Drawn]) -> TargetBatch:
-        """The batch; the place of its first face decides everything that is drawn."""
-        generator = seeded(self.seed, "batch", drawn[0].place)
-        size = self.objective.renderer.size
-        crops = augment(
-            torch.stack([d.face.crop for d in drawn]),
-            torch.stack([d.face.skin for d in drawn]),
-            torch.stack([d.face.row.landmarks68_px for d in drawn]).float(),
-            torch.tensor([d.face.row.is_grey for d in drawn]),
-            size=size,
-            how=self.how,
-            generator=generator,
-        )
-        photos = TargetBatch(crops.photo, crops.skin, crops.landmarks68_px, crops.is_grey)
-        if not self.composed:
-            return photos
-        people = composed_people(self.objective, photos.photo, self.composed, generator)
-        return _together(photos, people)
-
-
-def composed_people(
-    objective: FaceObjective,
-    backgrounds: Float[Tensor, "photo 3 height width"],
-    count: int,
-    generator: torch.Generator,
-) -> TargetBatch:
-    """Rendered people of known theta before what is behind other people's faces, mirrored so that
-    no hairline fits by chance."""
-    theta, _, _ = draw_theta(count, objective.renderer.model, generator=generator)
-    with torch.no_grad():
-        rendering = objective.renderer(theta)
-    behind = backgrounds[torch.randint(len(backgrounds), (count,), generator=generator)].flip(-1)
-    image = torch.where(rendering.mask.unsqueeze(1), rendering.image.clamp(0, 1), behind)
-    return TargetBatch(
-        image,
-        rendering.mask,
-        objective.landmarks_in_crop(rendering),
-        torch.zeros(count, dtype=torch.bool),
-        theta.to_vector(),
-        torch.ones(count, len(theta.to_vector()[0]), dtype=torch.bool),
-    )
-
-
-def _together(photos: TargetBatch, people: TargetBatch) -> TargetBatch:
-    assert people.theta is not None
-    assert people.theta_mask is not None
-    unknown = torch.zeros(len(photos), people.theta.shape[1])
-    return TargetBatch(
-        torch.cat([photos.photo, people.photo]),
-        torch.cat([photos.skin, people.skin]),
-        torch.cat([photos.landmarks68_px, people.landmarks68_px]),
-        torch.cat([photos.is_grey, people.is_grey]),
-        torch.cat([unknown, people.theta]),
-        torch.cat([unknown.bool(), people.theta_mask]),
-    )
-
-
-def normalised(photo: Float[Tensor, "face 3 height width"]) -> Tensor:
-    """Pictures as the tower sees them."""
-    return ((photo - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
-
-
 class VisionTrainer(FaceTrainer):
-    """Trains the autoencoder; log, guard and checkpoints are those of `FaceTrainer`."""
+    """Trains what makes theta of a picture alone: the autoencoder, or the MLP of `regression.py`.
+
+    Log, guard and checkpoints are those of `FaceTrainer`.
+    """
 
     def compute_loss(
         self,
@@ -215,7 +86,7 @@ class VisionTrainer(FaceTrainer):
             NonFiniteTermError: A term of the loss is not finite.
         """
         batch = cast("TargetBatch", inputs)
-        theta = model(normalised(batch.photo))
+        theta = model(as_seen(batch.photo))
         kinds = ("image",) * len(batch)
         face = self.face_losses(theta, batch, kinds).mean() / self.args.gradient_accumulation_steps
         return (face, theta) if return_outputs else face
@@ -226,7 +97,7 @@ class VisionTrainer(FaceTrainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; norms and biases are not pulled to zero."""
         if self.optimizer is None:
-            weights = list(self.autoencoder.parameters())
+            weights = [w for w in self.bare_model.parameters() if w.requires_grad]
             settings = self.run_config.optimiser
             groups = [
                 {"params": [w for w in weights if w.ndim > 1]},
@@ -240,22 +111,22 @@ class VisionTrainer(FaceTrainer):
             )
         return self.optimizer
 
-    @property
-    def autoencoder(self) -> FaceVisionAutoencoder:
-        """The model without what distributes it."""
-        return cast("FaceVisionAutoencoder", self.accelerator.unwrap_model(self.model))
-
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None
     ) -> None:
         if self.args.should_save:
-            self.autoencoder.save_pretrained(output_dir or self.output)
+            self.bare_model.save_pretrained(output_dir or self.output)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        saved = FaceVisionAutoencoder.from_pretrained(resume_from_checkpoint, local_files_only=True)
-        self.autoencoder.load_state_dict(saved.state_dict())
+        saved = type(self.bare_model).from_pretrained(resume_from_checkpoint, local_files_only=True)
+        self.bare_model.load_state_dict(saved.state_dict())
+
+
+def as_seen(photo: Float[Tensor, "face 3 height width"]) -> Tensor:
+    """Pictures of the tower's own size as it sees them."""
+    return tower_pixels(photo, photo.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -291,23 +162,24 @@ class VisionHeldOut:
             write_sheet(path, contact_sheet(self.objective, theta, target, labels))
 
     def _predictions(self, model: nn.Module) -> "list[tuple[Tensor, TargetBatch]]":
-        collate = VisionCollator(self.objective, NO_AUGMENTATION, seed=0)
+        collate = PhotoCollator(self.objective, NO_AUGMENTATION, seed=0)
         pairs = []
         for first in range(0, len(self.faces), self.batch_size):
             faces = self.faces[first : first + self.batch_size]
             target = collate([Drawn(first + i, face) for i, face in enumerate(faces)])
             with torch.no_grad():
-                pairs.append((model(normalised(target.photo)).float(), target))
+                pairs.append((model(as_seen(target.photo)).float(), target))
         return pairs
 
 
 @dataclass(frozen=True)
 class VisionParts:
-    """Everything that a run of the tower is made of."""
+    """Everything that a run on pictures alone is made of."""
 
-    model: FaceVisionAutoencoder
+    model: PreTrainedModel
+    """Makes theta of a picture."""
     examples: FacesInTurn
-    collate: VisionCollator
+    collate: PhotoCollator
     objective: FaceObjective
     held_out: VisionHeldOut | None
 
@@ -324,24 +196,49 @@ def build_vision_parts(
         TrainConfigError: The config names no data.
         DatasetError: The data cannot be used.
     """
-    if not config.data:
-        raise TrainConfigError(
-            "the preset vision learns from photos: give --data FOLDER, made by facegpt data build"
-        )
+    check_photos(config)
     model = (
         FaceVisionAutoencoder.from_pretrained(config.base, local_files_only=True)
         if config.base
         else new_autoencoder(config.seed)
     )
+    return parts_for(model, objective_of(config, model.config.image_size), config, length)
+
+
+def check_photos(config: TrainConfig) -> None:
+    """Refuse a run without photos, before anything is loaded.
+
+    Raises:
+        TrainConfigError: The config names no data.
+    """
+    if not config.data:
+        raise TrainConfigError(
+            f"the preset {config.recipe} learns from photos: give --data FOLDER, made by "
+            "facegpt data build"
+        )
+
+
+def parts_for(
+    model: PreTrainedModel, objective: FaceObjective, config: TrainConfig, length: int
+) -> VisionParts:
+    """The parts of a run that draws `length` faces, for a model that makes theta of a picture.
+
+    Args:
+        objective: Judges pictures of the size that the model sees.
+
+    Raises:
+        DatasetError: The data cannot be used.
+    """
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    objective = objective_of(config, model.config.image_size)
     table = FaceTable(config.data, cached_faces=0)
     rows, kept_back = _split(config, len(table))
     labels = [dict(json.loads(text)) for text in table.column("labels")]
     pool = balanced_pool(labels, rows, config.balance) if config.balance else rows
     how = Augmentation() if config.augment else NO_AUGMENTATION
+    if config.supervise_photos:
+        how = replace(how, mirror=0.0)
     composed = round(config.batch_size * config.mixture.composed)
-    collate = VisionCollator(objective, how, config.seed, composed)
+    collate = PhotoCollator(objective, how, config.seed, composed, config.supervise_photos)
     faces = _validation_faces(config, table, kept_back)
     return VisionParts(
         model,

@@ -144,7 +144,7 @@ _LLAVA_KEY = (
     "facegpt train llava-key --data FACES --output FOLDER, then --method llava-key=FOLDER/best"
 )
 _WRITTEN = "run {0} yourself (docs/external_methods.md), then give --method external:{0}=FOLDER"
-_TRAIN = "facegpt train nano --data FACES --output FOLDER {0}, then --method {1}=FOLDER"
+_TRAIN = "train it with its command in docs/baselines.md, then give --method {0}=FOLDER"
 
 _IMPLICIT, _EXPLICIT = _surface_columns("implicit"), _surface_columns("explicit")
 _PREFERENCE = Column("study", "preference", "user study", "%", True, 1, 100.0)
@@ -239,9 +239,7 @@ TABLES: dict[str, TableSpec] = {
         "CelebA-HQ test photos; LLaVA-Bench (COCO), judged by GPT-4",
         f"{_PHOTO_PROTOCOL} {_JUDGE_PROTOCOL}",
         {
-            "no-conversations": _TRAIN.format(
-                "--mixture.talk 0 --mixture.note 0", "no-conversations"
-            ),
+            "no-conversations": _TRAIN.format("no-conversations"),
         },
     ),
     "table7": TableSpec(
@@ -266,8 +264,8 @@ TABLES: dict[str, TableSpec] = {
         "CelebA-HQ test photos",
         f"{_PHOTO_PROTOCOL} The shipped nano was trained with both losses at once.",
         {
-            "supervised": _TRAIN.format("--supervise-photos --weights.theta 0.5", "supervised"),
-            "unsupervised": _TRAIN.format("--no-supervise-photos", "unsupervised"),
+            "supervised": _TRAIN.format("supervised"),
+            "unsupervised": _TRAIN.format("unsupervised"),
         },
     ),
 }
