@@ -52,6 +52,9 @@ _SHAPE_SPREAD, _ALBEDO_SPREAD, _EXPRESSION_NOISE = 0.65, 0.95, 0.1
 _EVENLY_TONED, _TONE_DEGREES = 0.35, (-25.0, 47.0)
 """Share of the people whose skin is as likely dark as pale, and the typology angles they have. Of
 the others one in a hundred is very dark, too few to learn the words from."""
+_LONGEST_TONING = 5.0
+"""Of a step towards a tone, in standard deviations: an albedo that hardly knows tones is not torn
+apart for one."""
 
 _YAW_DEGREES, _PITCH_DEGREES, _ROLL_DEGREES = (3.5, 9.0, 18.0), (3.0, 8.0), (0.7, 7.0)
 """Standard deviations of a head that looks ahead, turns, turns far; each as likely as the next,
@@ -129,8 +132,9 @@ def _evenly_toned(
             people = FaceParameters.zeros(len(rows)).replace(albedo=known)
             angles = measure(people, model, [name])[name]
             [slope] = torch.autograd.grad(angles.sum(), known)
-        missing = (wanted - angles.detach()) / slope.square().sum(dim=1)
-        toned = toned + missing[:, None] * slope
+        missing = wanted - angles.detach()
+        change = missing[:, None] * slope / slope.square().sum(dim=1, keepdim=True).clamp(min=1e-9)
+        toned = toned + change.renorm(2, 0, _LONGEST_TONING)
     changed = albedo.clone()
     changed[rows] = toned
     return changed
