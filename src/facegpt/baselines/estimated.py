@@ -6,19 +6,17 @@ wherever photos are read. Knows no network and no files.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from facegpt.baselines.one_pass import OnePass
+from facegpt.baselines.one_pass import OnePass, PhotoMethod
 from facegpt.data.theta import ThetaEstimator
 from facegpt.morphable.model import MorphableModel
-from facegpt.perception.images import ImageSource, Photo, load_image
+from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.rendering.renderer import Renderer
 
 
 @dataclass(frozen=True, eq=False)
-class EstimatedFaces:
+class EstimatedFaces(PhotoMethod):
     """An estimator behind a detector (`FaceReconstructor`, `PhotoReconstructor`)."""
 
     estimator: ThetaEstimator
@@ -31,19 +29,6 @@ class EstimatedFaces:
     def name(self) -> str:
         """What `FaceReconstruction.method` says."""
         return self.estimator.name
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """Renders the parts of the model that a photo is compared with."""
-        return Renderer(self.model.restricted_to())
-
-    def reconstruct(self, image: ImageSource) -> list[FaceReconstruction]:
-        """Every face in the image, largest first; an empty list when there is none.
-
-        Raises:
-            ImageError: The image cannot be read.
-        """
-        return self.reconstruct_photos([load_image(image)])[0]
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first, estimated in batches across the photos."""

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from facegpt.baselines.one_pass import OnePass
+from facegpt.baselines.one_pass import OnePass, PhotoMethod
 from facegpt.data.landmark_text import (
     IMAGE_REQUEST,
     ReadLandmarks,
@@ -34,13 +34,12 @@ from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.detection import DlibDetector
 from facegpt.perception.identity import DlibIdentity, IdentityEncoder
-from facegpt.perception.images import ImageSource, Photo, load_image
+from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.pipeline.faces import ImaginedFace, imagined_face
 from facegpt.pipeline.network import Conversation, Network, Speaking
 from facegpt.pipeline.requests import checked_text, user_turn
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.rendering.renderer import Renderer
 
 _FACES_AT_ONCE = 16
 
@@ -57,7 +56,7 @@ class KeyAttempt:
 
 
 @dataclass(frozen=True, eq=False)
-class LlavaKey:
+class LlavaKey(PhotoMethod):
     """Writes points and fits to them (`FaceReconstructor`, `PhotoReconstructor`, and `imagine`)."""
 
     network: Network
@@ -86,19 +85,6 @@ class LlavaKey:
         network = Network.load(folder)
         model = load_morphable_model(network.model.config.morphable_model)
         return cls(network, model, detector or DlibDetector(), DlibIdentity())
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """Renders the parts of the model that a photo is compared with."""
-        return Renderer(self.model.restricted_to())
-
-    def reconstruct(self, image: ImageSource) -> list[FaceReconstruction]:
-        """Every face in the image whose points could be read, largest first.
-
-        Raises:
-            ImageError: The image cannot be read.
-        """
-        return self.reconstruct_photos([load_image(image)])[0]
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo whose points could be read, largest first."""

@@ -6,19 +6,17 @@ does not beat it has learnt nothing about the person. Knows no network and no fi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from facegpt.baselines.one_pass import OnePass
+from facegpt.baselines.one_pass import OnePass, PhotoMethod
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
-from facegpt.perception.images import ImageSource, Photo, load_image
+from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.rendering.renderer import Renderer
 
 
 @dataclass(frozen=True, eq=False)
-class MeanFace:
+class MeanFace(PhotoMethod):
     """Answers every face of a photo with one theta (`FaceReconstructor`, `PhotoReconstructor`)."""
 
     model: MorphableModel
@@ -29,19 +27,6 @@ class MeanFace:
     stronger floor: it also has the mean light and the mean expression of its photos."""
     name: str = "mean-face"
     """What `FaceReconstruction.method` says."""
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """Renders the parts of the model that a photo is compared with."""
-        return Renderer(self.model.restricted_to())
-
-    def reconstruct(self, image: ImageSource) -> list[FaceReconstruction]:
-        """Every face in the image, largest first; an empty list when there is none.
-
-        Raises:
-            ImageError: The image cannot be read.
-        """
-        return self.reconstruct_photos([load_image(image)])[0]
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first."""

@@ -1,22 +1,49 @@
-"""From photos to results for methods that answer each face at once, without looking again.
+"""What baselines that read photos share; and from photos to results for those that answer each
+face at once, without looking again.
 
 Finds the faces, lets the method predict theta in batches across the photos, and measures what it
 predicted. Knows no method.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from facegpt.fitting.found import FoundFace, find_faces, reconstruction_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, measure_fit
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
-from facegpt.perception.images import Photo
+from facegpt.perception.images import ImageSource, Photo, load_image
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.renderer import Renderer
 
 _FACES_AT_ONCE = 16
+
+
+class PhotoMethod(ABC):
+    """A method for photos (`FaceReconstructor`, `PhotoReconstructor`) that renders its faces."""
+
+    model: MorphableModel
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Renders the parts of the model that a photo is compared with."""
+        return Renderer(self.model.restricted_to())
+
+    def reconstruct(self, image: ImageSource) -> list[FaceReconstruction]:
+        """Every face in the image that the method can read, largest first; an empty list when
+        there is none.
+
+        Raises:
+            ImageError: The image cannot be read.
+        """
+        return self.reconstruct_photos([load_image(image)])[0]
+
+    @abstractmethod
+    def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
+        """Every face of every photo that the method can read, largest first."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,27 +6,25 @@ weights.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from facegpt.baselines.one_pass import OnePass
+from facegpt.baselines.one_pass import OnePass, PhotoMethod
 from facegpt.baselines.regression_network import RegressionNetwork
 from facegpt.fitting.found import FoundFace
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.detection import DlibDetector
-from facegpt.perception.images import ImageSource, Photo, load_image
+from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import LandmarkDetector
 from facegpt.pipeline.network import bounded
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.rendering.renderer import Renderer
 
 
 @dataclass(frozen=True, eq=False)
-class Regression:
+class Regression(PhotoMethod):
     """Reads every face of a photo off the tower (`FaceReconstructor`, `PhotoReconstructor`)."""
 
     network: RegressionNetwork
@@ -51,19 +49,6 @@ class Regression:
         network = RegressionNetwork.load(folder)
         model = load_morphable_model(network.config.morphable_model)
         return cls(network, model, detector or DlibDetector())
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """Renders the parts of the model that a photo is compared with."""
-        return Renderer(self.model.restricted_to())
-
-    def reconstruct(self, image: ImageSource) -> list[FaceReconstruction]:
-        """Every face in the image, largest first; an empty list when there is none.
-
-        Raises:
-            ImageError: The image cannot be read.
-        """
-        return self.reconstruct_photos([load_image(image)])[0]
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first."""
