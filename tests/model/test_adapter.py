@@ -16,6 +16,7 @@ from facegpt.model.adapter import (
     add_adapter,
     has_adapter,
     load_adapter,
+    load_merged,
     merge,
     read_adapter_record,
     save_adapter,
@@ -199,6 +200,38 @@ def test_a_merged_model_goes_to_disk_and_back_exactly(tmp_path: Path) -> None:
     assert torch.equal(again(**batch).theta, model(**batch).theta)
     assert torch.equal(again(**batch).loss, model(**batch).loss)
     assert again.parts.tied
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_loading_merged_is_loading_and_merging(name, dtype, tmp_path: Path) -> None:
+    model, _, _ = adapted(name, dtype)
+    save_adapter(model, tmp_path)
+    at_once, _ = tiny_facegpt(name, dtype=dtype)
+    assert load_merged(at_once, tmp_path) is at_once
+    merged, loaded = merge(model).state_dict(), at_once.state_dict()
+    assert merged.keys() == loaded.keys()
+    for key, tensor in merged.items():
+        assert tensor.dtype == loaded[key].dtype
+        assert torch.equal(tensor, loaded[key]), key
+    assert at_once.parts.tied == model.parts.tied
+    assert not has_adapter(at_once)
+    assert not any(p.requires_grad for p in at_once.parameters())
+
+
+def test_loading_merged_refuses_what_does_not_fit_and_changes_nothing(tmp_path: Path) -> None:
+    model, _, _ = adapted()
+    save_adapter(model, tmp_path)
+    with pytest.raises(AdapterStateError, match="carries an adapter already"):
+        load_merged(model, tmp_path)
+    weights = load_file(tmp_path / "adapter.safetensors")
+    key = next(key for key in weights if key.startswith("lora."))
+    save_file({k: v for k, v in weights.items() if k != key}, tmp_path / "adapter.safetensors")
+    fresh, _ = tiny_facegpt()
+    before = {k: v.clone() for k, v in fresh.state_dict().items()}
+    with pytest.raises(AdapterMismatchError, match=f"1 of .* such as '{key}'"):
+        load_merged(fresh, tmp_path)
+    assert all(torch.equal(v, before[k]) for k, v in fresh.state_dict().items())
 
 
 def test_loading_over_an_adapter_goes_back_to_the_saved_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ user types becomes a token of the chat."""
 import pytest
 import torch
 
+from facegpt.data.conversations import forced_answer
 from facegpt.model.errors import ImageTokenError
 from facegpt.pipeline import RequestError, WeightsError
 from facegpt.pipeline.decoding import (
@@ -13,7 +14,7 @@ from facegpt.pipeline.decoding import (
     StopAtToken,
     TokenListener,
 )
-from facegpt.pipeline.network import BOUND, Conversation, Network, Speaking, bounded
+from facegpt.pipeline.network import BOUND, Conversation, Network, Speaking, Spoken, bounded
 from facegpt.pipeline.requests import answer_turn, text_request, user_turn
 from tiny_facegpt import saying, tiny_network
 
@@ -80,6 +81,29 @@ def test_a_forbidden_face_does_not_come(network: Network) -> None:
         )
     assert "<FACE>" not in spoken.text
     assert len(spoken.faces) == 0
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_gate_decides_over_the_words_unless_they_shall(asks: bool) -> None:
+    network = tiny_network()
+    gate = network.model.add_face_gate()
+    gate.bias.fill_(1.0 if asks else -1.0)
+    [forced] = [asked("someone")]
+    free = [Conversation(forced.messages[:1])]
+
+    def answer(**how: bool) -> Spoken:
+        with saying(network, "Well, <FACE> it is"):
+            return network.answer(free, Speaking(30, **how))[0]
+
+    spoken, never = answer(), answer(may_make_faces=False)
+    by_words = answer(follows_gate=False)
+    assert spoken.text.startswith(forced_answer().removesuffix(".")) == asks
+    assert len(spoken.faces) >= 1 if asks else "<FACE>" not in spoken.text
+    assert (by_words.text, len(by_words.faces)) == ("Well, <FACE> it is", 1)
+    assert "<FACE>" not in never.text
+    if asks:
+        theta = network.faces_of([forced]).to_vector()[0]
+        torch.testing.assert_close(spoken.faces.to_vector()[0], theta, atol=1e-5, rtol=1e-4)
 
 
 def test_the_last_face_of_a_conversation_counts(network: Network) -> None:

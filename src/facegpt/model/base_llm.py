@@ -21,7 +21,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from facegpt.assets import ASSETS, AssetChecksumError, cache_directory, find_asset
-from facegpt.model.gguf_llama import GgufLlama
 
 __all__ = ["BaseModelError", "base_weights_sha256", "is_prepared", "prepare_base_llm"]
 
@@ -142,6 +141,9 @@ def _check_source(source: Path) -> None:
 
 def _write(source: Path, folder: Path, tell: Progress) -> None:
     """The files of the model; the record comes last."""
+    # Only needed once: the package gguf is not imported at every later start.
+    from facegpt.model.gguf_llama import GgufLlama
+
     model = GgufLlama(source)
     tell("reading the language model", 0.3)
     weights = model.weights(lambda f: tell("unpacking the language model", 0.3 + 0.5 * f))

@@ -39,6 +39,9 @@ class FaceGPTConfig(PreTrainedConfig):
     reads_face_note: bool = False
     """Trained with lines of measured words beside photos (`data.face_note`): whoever talks with the
     model about a photo gives it those lines."""
+    has_face_gate: bool = False
+    """A gate decides when free answers make a face (`face_gate.py`); without one the language model
+    does, as in the paper."""
     image_size: int | None = None
     """Side of the crops that the vision encoder sees, in pixels; None: the processor knows."""
     tie_word_embeddings: bool = False

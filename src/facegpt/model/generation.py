@@ -7,7 +7,7 @@ Knows no sampling: that is the backbone's business.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,9 +15,10 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import LogitsProcessorList, PreTrainedModel
 
 from facegpt.model.errors import GenerationError
+from facegpt.model.face_gate import FaceGate, FollowGate
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,35 @@ def generate_with_faces(
     theta_of: Callable[[Tensor], Tensor],
     input_ids: Int[Tensor, "batch token"],
     inputs_and_options: dict[str, Any],
+    *,
+    gate: FaceGate | None = None,
+    opening: Sequence[int] = (),
 ) -> FaceGeneration:
     """See `FaceGPTForConditionalGeneration.generate_with_faces`.
 
     Args:
         theta_of: From hidden states to theta.
         inputs_and_options: For `generate` of the backbone.
+        gate: Decides which answers make a face; None leaves it to the language model.
+        opening: With a gate: the tokens that these begin with, the face token the last of them.
 
     Raises:
-        GenerationError: An option would mix up the hidden states.
+        GenerationError: An option would mix up the hidden states, or the opening does not end in
+            the face token.
     """
     options = {"attention_mask": torch.ones_like(input_ids)} | inputs_and_options
     _refuse_reordering(backbone, options)
     options |= {"return_dict_in_generate": True, "output_hidden_states": False}
-    with _last_states(backbone.get_decoder()) as states:
-        result = cast("Any", backbone).generate(input_ids=input_ids, **options)
     start = input_ids.shape[1]
+    if gate is not None and list(opening[-1:]) != [face_token_id]:
+        raise GenerationError("the opening of an answer with a face must end in the face token")
+    with _last_states(backbone.get_decoder()) as states:
+        if gate is not None:
+            # The first state that is caught is the one at the end of the prompts.
+            follow = FollowGate(lambda: gate(states[0]) > 0, opening, start)
+            rules = [follow, *options.get("logits_processor", [])]
+            options["logits_processor"] = LogitsProcessorList(rules)
+        result = cast("Any", backbone).generate(input_ids=input_ids, **options)
     written = result.sequences[:, start:] == face_token_id
     if len(states) != written.shape[1]:
         raise GenerationError(

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.image_utils import PILImageResampling
 from transformers.initialization import no_init_weights
 
-from facegpt.model.adapter import load_adapter, merge, read_adapter_record
+from facegpt.model.adapter import load_adapter, load_merged, read_adapter_record
 from facegpt.model.base_llm import (
     BASE_WEIGHTS_FILE,
     Progress,
@@ -183,9 +183,7 @@ def load_nano(
     tower = load_tower(folder, record)
     model, processor = build_nano(base_folder, vision=tower, dtype=dtype, **fields)
     tell("loading the adapter", 0.9)
-    load_adapter(model, folder)
-    if merge_adapter:
-        merge(model)
+    (load_merged if merge_adapter else load_adapter)(model, folder)
     nn.Module.to(model, device)
     tell("nano is ready", 1.0)
     return model.eval(), processor

@@ -88,7 +88,9 @@ def _words(
     if chosen:
         vocabulary = network.processor.tokenizer.get_vocab()
         bare = tuple(vocabulary[word] for word in BARE_OPENINGS if word in vocabulary)
-        speaking = Speaking(_MOST_WORDS_TOKENS, stop_at_face=True, forbidden_start=bare)
+        speaking = Speaking(
+            _MOST_WORDS_TOKENS, follows_gate=False, stop_at_face=True, forbidden_start=bare
+        )
         spoken = network.answer([Conversation([turns[i]]) for i in chosen], speaking)
         for i, answer in zip(chosen, spoken, strict=True):
             words[i] = said_before_face(answer.text)

@@ -8,6 +8,7 @@ wordings, photos or files of results.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
+from facegpt.data.conversations import forced_answer
 from facegpt.model.base_llm import Progress
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.nano import NANO_WEIGHTS, load_nano
@@ -57,6 +59,9 @@ class Speaking:
     seed: int = 0
     """Of the choices above temperature 0."""
     may_make_faces: bool = True
+    follows_gate: bool = True
+    """The gate of the model, if it has one, decides whether a face is made; False: the words do,
+    so there may be a face at any place of the answer."""
     stop_at_face: bool = False
     forbidden_start: tuple[int, ...] = ()
     """Tokens that may not come first."""
@@ -134,6 +139,13 @@ class Network:
         """Whether the model was trained with lines of measured words beside photos."""
         return bool(self.model.config.reads_face_note)
 
+    @cached_property
+    def _opening(self) -> tuple[int, ...]:
+        """Tokens of the forced answer up to its `<FACE>`."""
+        begins, face, _ = forced_answer().partition(self.processor.face_token)
+        tokens = self.processor.tokenizer(begins + face, add_special_tokens=False)["input_ids"]
+        return tuple(tokens)
+
     def plain(self, text: str) -> str:
         """A text in which nothing counts as a token of the chat: `<FACE>` becomes (FACE)."""
         for token in self.processor.tokenizer.get_added_vocab():
@@ -172,6 +184,7 @@ class Network:
         with self._lock:
             made = self.model.generate_with_faces(
                 **batch,
+                opening=self._opening if speaking.may_make_faces and speaking.follows_gate else (),
                 max_new_tokens=speaking.max_new_tokens,
                 do_sample=False,
                 num_beams=1,

@@ -1,0 +1,86 @@
+"""Whether a prompt asks for a face, read from the state in which the model begins its answer.
+
+The paper leaves it to the language model when it writes `<FACE>` (section 3.1). A small model
+knows better than it acts: its choice hangs on one word among many, but a straight line through its
+hidden states separates requests from everything else. The gate is that line; where it says no,
+`<FACE>` is never written, and where it says yes, the answer opens with it. Knows no wording.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import LogitsProcessor
+
+TELLING = 3
+"""An answer that begins with so many tokens of the opening is about to bring a face."""
+
+
+class FaceGate(nn.Module):
+    """A linear layer in float32: above zero a face is asked for."""
+
+    def __init__(self, hidden_size: int) -> None:
+        """It begins at zero, which is no: see `training.gate_stage`."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(hidden_size))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Back to zero."""
+        self.weight.zero_()
+        self.bias.zero_()
+
+    def forward(self, hidden: Float[Tensor, "prompt hidden"]) -> Float[Tensor, "prompt"]:
+        """Log-odds that each prompt asks for a face.
+
+        Args:
+            hidden: State of the last layer (after the final norm) at the end of the prompt.
+        """
+        return functional.linear(
+            hidden.float(), self.weight.float().unsqueeze(0), self.bias.float()
+        )[:, 0]
+
+
+class FollowGate(LogitsProcessor):
+    """Makes generation do what a gate says."""
+
+    def __init__(
+        self,
+        asked: Callable[[], Tensor],
+        opening: Sequence[int],
+        start: int,
+    ) -> None:
+        """For one batch.
+
+        Args:
+            asked: Gives a boolean for each prompt, whether it asks for a face; called once, when
+                the prompts have been read.
+            opening: Tokens that an answer with a face begins with; the last one is `<FACE>`.
+            start: Where the answers begin.
+        """
+        self._ask = asked
+        self._asked: Bool[Tensor, prompt] | None = None
+        self._opening = list(opening)
+        self._start = start
+
+    def __call__(
+        self, input_ids: Int[Tensor, "batch token"], scores: Float[Tensor, "batch vocabulary"]
+    ) -> Float[Tensor, "batch vocabulary"]:
+        """Scores in which only the opening, or no face, can win."""
+        if self._asked is None:
+            self._asked = self._ask().to(scores.device)
+        written = input_ids[:, self._start :]
+        step = written.shape[1]
+        scores = scores.clone()
+        scores[~self._asked, self._opening[-1]] = -torch.inf
+        if step == TELLING - 1 < len(self._opening):
+            begun = written == torch.tensor(self._opening[:step], device=written.device)
+            scores[~self._asked & begun.all(dim=1), self._opening[step]] = -torch.inf
+        if step < len(self._opening):
+            only = torch.full_like(scores, -torch.inf)
+            only[:, self._opening[step]] = 0.0
+            scores = torch.where(self._asked.unsqueeze(1), only, scores)
+        return scores
