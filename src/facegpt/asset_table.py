@@ -105,7 +105,7 @@ _TABLE = (
         ),
         commercial_use=None,
         homepage=_OURS,
-        sha256="8c69147733c87bc0ea9f79c3414130a3a16c1f33cfbf073632b11a9c2f2c9382",
+        sha256="cd9ec5ad5f582047bf727b689f41df0a4d9523e16619fcb8c9a14fe19a9e8552",
         how_to_get="It is shipped with facegpt.",
         shipped=True,
     ),

@@ -16,7 +16,7 @@ from facegpt.model.adapter import (
     save_adapter,
 )
 from facegpt.model.errors import AdapterMismatchError, GenerationError
-from facegpt.model.face_gate import FaceGate, FollowGate
+from facegpt.model.face_gate import FaceGate, FaceWords, FollowGate
 from tiny_vlm import FAMILIES, assistant, tiny_facegpt, tiny_picture, user
 
 ANSWER = "Sure, it is <FACE>"
@@ -31,7 +31,8 @@ def gated(name: str = "llava-clip"):
         [user("A smiling woman, please.")],
     ]
     opening = processor.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
-    return model, processor, processor.batch(chats, [tiny_picture()]), opening
+    words = FaceWords(tuple(opening), (tuple(opening[:2]),))
+    return model, processor, processor.batch(chats, [tiny_picture()]), words
 
 
 def ask_for_second_only(model, inputs) -> None:
@@ -44,26 +45,26 @@ def ask_for_second_only(model, inputs) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_answer_opens_with_a_face_exactly_where_the_gate_says_yes(name) -> None:
-    model, processor, inputs, opening = gated(name)
+    model, processor, inputs, words = gated(name)
     ask_for_second_only(model, inputs)
-    length = len(opening) + 3
+    length = len(words.opening) + 3
     love = {(processor.face_token_id,): 50.0}  # left to itself it writes nothing else
     made = model.generate_with_faces(
-        **inputs, opening=opening, max_new_tokens=length, sequence_bias=love, eos_token_id=None
+        **inputs, face_words=words, max_new_tokens=length, sequence_bias=love, eos_token_id=None
     )
     assert processor.face_token_id not in made.answers[0]
-    assert made.answers[1][: len(opening)].tolist() == opening
+    assert tuple(made.answers[1][: len(words.opening)].tolist()) == words.opening
     assert [len(theta) for theta in made.theta] == [0, 4]
 
 
 def test_theta_behind_the_gate_is_that_of_one_pass() -> None:
-    model, processor, _, opening = gated()
+    model, processor, _, words = gated()
     model.face_gate.bias.data.fill_(1.0)
     prompt = [user("Who is it?", images=1)]
     made = model.generate_with_faces(
         **processor.batch([prompt], [tiny_picture()]),
-        opening=opening,
-        max_new_tokens=len(opening),
+        face_words=words,
+        max_new_tokens=len(words.opening),
     )
     forced = processor.batch([[*prompt, assistant(ANSWER)]], [tiny_picture()])
     theta = model.predict_faces(**forced).theta
@@ -80,13 +81,19 @@ def test_without_an_opening_the_words_decide() -> None:
 
 
 def test_an_opening_without_a_face_is_refused() -> None:
-    model, _, inputs, opening = gated()
+    model, _, inputs, words = gated()
     with pytest.raises(GenerationError, match="must end in the face token"):
-        model.generate_with_faces(**inputs, opening=opening[:-1], max_new_tokens=2)
+        model.generate_with_faces(
+            **inputs, face_words=FaceWords(words.opening[:-1]), max_new_tokens=2
+        )
 
 
 def test_an_answer_without_a_face_does_not_begin_as_one_with() -> None:
-    follow = FollowGate(lambda: torch.tensor([False, False, True]), [5, 6, 7, 8], start=1)
+    follow = FollowGate(
+        lambda: torch.tensor([False, False, True]),
+        FaceWords((5, 6, 7, 8), ((5, 6, 7), (9,))),
+        start=1,
+    )
     prompt = torch.zeros(3, 1, dtype=torch.long)
 
     def scored(*written: list[int]) -> torch.Tensor:
@@ -97,7 +104,7 @@ def test_an_answer_without_a_face_does_not_begin_as_one_with() -> None:
         return [row.isneginf().nonzero()[:, 0].tolist() for row in scores]
 
     nothing_but = [[t for t in range(10) if t != only] for only in (5, 6, 7, 8)]
-    assert forbidden(scored([], [], [])) == [[8], [8], nothing_but[0]]
+    assert forbidden(scored([], [], [])) == [[8, 9], [8, 9], nothing_but[0]]
     assert forbidden(scored([5], [4], [5])) == [[8], [8], nothing_but[1]]
     assert forbidden(scored([5, 6], [5, 4], [5, 6])) == [[7, 8], [8], nothing_but[2]]
     assert forbidden(scored([5, 6, 1], [5, 4, 7], [5, 6, 7])) == [[8], [8], nothing_but[3]]
@@ -106,7 +113,7 @@ def test_an_answer_without_a_face_does_not_begin_as_one_with() -> None:
 
 def test_the_gate_asks_once() -> None:
     asked = []
-    follow = FollowGate(lambda: asked.append(1) or torch.tensor([True]), [5, 6], start=1)
+    follow = FollowGate(lambda: asked.append(1) or torch.tensor([True]), FaceWords((5, 6)), start=1)
     for length in (1, 2, 3):
         follow(torch.zeros(1, length, dtype=torch.long), torch.zeros(1, 10))
     assert asked == [1]

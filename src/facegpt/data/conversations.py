@@ -14,6 +14,7 @@ import torch
 from facegpt.data.grammar import VOICES, Pen, dice_of, every, finish
 from facegpt.data.phrases_requests import (
     ALSO,
+    ANNOUNCEMENTS,
     ANSWERS,
     DESCRIPTION_REQUESTS,
     IMAGE_REQUESTS,
@@ -25,6 +26,7 @@ from facegpt.data.phrases_requests import (
 from facegpt.data.phrases_talk import FACE_TALK, OTHER_REQUESTS, PHOTO_QUESTIONS
 
 __all__ = [
+    "ANNOUNCEMENTS",
     "FACE_TALK",
     "FACE_TOKEN",
     "NEGATIVE_REQUESTS",

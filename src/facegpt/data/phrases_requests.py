@@ -124,5 +124,24 @@ ANSWERS: tuple[str, ...] = (
     "The 3DMM parameters are <FACE>.",
 )
 
+ANNOUNCEMENTS: tuple[str, ...] = (
+    "The ",
+    "The reconstruction",
+    "The 3D face",
+    "Sure, it is",
+    "Certainly, it is",
+    "Of course, it is",
+    "Yes, it is:",
+    "Here is the face",
+    "Here it is:",
+    "Here you are:",
+    "This is the face:",
+    "This is the 3D face",
+    "Gladly:",
+    "With pleasure:",
+)
+"""Beginnings of answers that announce a face, and of hardly any other. "The " with its space comes
+before a number ("The 3DMM"): that of a word belongs to the word."""
+
 ALSO: tuple[str, ...] = ("And", "Also,", "Then", "One more thing:", "")
 """How a request follows a question in the same turn."""

@@ -6,7 +6,8 @@ hidden states separates requests from everything else. The gate is that line; wh
 `<FACE>` is never written, and where it says yes, the answer opens with it. Knows no wording.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LogitsProcessor
 
-TELLING = 3
-"""An answer that begins with so many tokens of the opening is about to bring a face."""
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FaceWords:
+    """How answers with a face begin, in tokens."""
+
+    opening: Tokens
+    """What an answer begins with where the gate says yes; the last one is `<FACE>`."""
+    announcing: tuple[Tokens, ...] = ()
+    """No answer begins with one of these where the gate says no: the words of a face would go on
+    without one."""
 
 
 class FaceGate(nn.Module):
@@ -50,7 +61,7 @@ class FollowGate(LogitsProcessor):
     def __init__(
         self,
         asked: Callable[[], Tensor],
-        opening: Sequence[int],
+        words: FaceWords,
         start: int,
     ) -> None:
         """For one batch.
@@ -58,12 +69,11 @@ class FollowGate(LogitsProcessor):
         Args:
             asked: Gives a boolean for each prompt, whether it asks for a face; called once, when
                 the prompts have been read.
-            opening: Tokens that an answer with a face begins with; the last one is `<FACE>`.
             start: Where the answers begin.
         """
         self._ask = asked
         self._asked: Bool[Tensor, prompt] | None = None
-        self._opening = list(opening)
+        self._words = words
         self._start = start
 
     def __call__(
@@ -73,14 +83,15 @@ class FollowGate(LogitsProcessor):
         if self._asked is None:
             self._asked = self._ask().to(scores.device)
         written = input_ids[:, self._start :]
-        step = written.shape[1]
+        step, opening = written.shape[1], self._words.opening
         scores = scores.clone()
-        scores[~self._asked, self._opening[-1]] = -torch.inf
-        if step == TELLING - 1 < len(self._opening):
-            begun = written == torch.tensor(self._opening[:step], device=written.device)
-            scores[~self._asked & begun.all(dim=1), self._opening[step]] = -torch.inf
-        if step < len(self._opening):
+        scores[~self._asked, opening[-1]] = -torch.inf
+        for *before, last in self._words.announcing:
+            if len(before) == step:
+                begun = written == torch.tensor(before, dtype=torch.long, device=written.device)
+                scores[~self._asked & begun.all(dim=1), last] = -torch.inf
+        if step < len(opening):
             only = torch.full_like(scores, -torch.inf)
-            only[:, self._opening[step]] = 0.0
+            only[:, opening[step]] = 0.0
             scores = torch.where(self._asked.unsqueeze(1), only, scores)
         return scores

@@ -7,7 +7,7 @@ Knows no sampling: that is the backbone's business.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import LogitsProcessorList, PreTrainedModel
 
 from facegpt.model.errors import GenerationError
-from facegpt.model.face_gate import FaceGate, FollowGate
+from facegpt.model.face_gate import FaceGate, FaceWords, FollowGate
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def generate_with_faces(
     inputs_and_options: dict[str, Any],
     *,
     gate: FaceGate | None = None,
-    opening: Sequence[int] = (),
+    face_words: FaceWords | None = None,
 ) -> FaceGeneration:
     """See `FaceGPTForConditionalGeneration.generate_with_faces`.
 
@@ -56,7 +56,7 @@ def generate_with_faces(
         theta_of: From hidden states to theta.
         inputs_and_options: For `generate` of the backbone.
         gate: Decides which answers make a face; None leaves it to the language model.
-        opening: With a gate: the tokens that these begin with, the face token the last of them.
+        face_words: What it needs to have its way; without them it is not asked.
 
     Raises:
         GenerationError: An option would mix up the hidden states, or the opening does not end in
@@ -66,12 +66,12 @@ def generate_with_faces(
     _refuse_reordering(backbone, options)
     options |= {"return_dict_in_generate": True, "output_hidden_states": False}
     start = input_ids.shape[1]
-    if gate is not None and list(opening[-1:]) != [face_token_id]:
+    if face_words is not None and face_words.opening[-1:] != (face_token_id,):
         raise GenerationError("the opening of an answer with a face must end in the face token")
     with _last_states(backbone.get_decoder()) as states:
-        if gate is not None:
+        if gate is not None and face_words is not None:
             # The first state that is caught is the one at the end of the prompts.
-            follow = FollowGate(lambda: gate(states[0]) > 0, opening, start)
+            follow = FollowGate(lambda: gate(states[0]) > 0, face_words, start)
             rules = [follow, *options.get("logits_processor", [])]
             options["logits_processor"] = LogitsProcessorList(rules)
         result = cast("Any", backbone).generate(input_ids=input_ids, **options)

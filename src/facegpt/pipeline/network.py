@@ -17,8 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
-from facegpt.data.conversations import forced_answer
+from facegpt.data.conversations import ANNOUNCEMENTS, forced_answer
 from facegpt.model.base_llm import Progress
+from facegpt.model.face_gate import FaceWords
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.nano import NANO_WEIGHTS, load_nano
 from facegpt.model.processing_facegpt import FaceGPTProcessor, Message
@@ -65,6 +66,11 @@ class Speaking:
     stop_at_face: bool = False
     forbidden_start: tuple[int, ...] = ()
     """Tokens that may not come first."""
+
+    @property
+    def may_follow_gate(self) -> bool:
+        """Whether a gate is asked at all."""
+        return self.may_make_faces and self.follows_gate
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -140,11 +146,14 @@ class Network:
         return bool(self.model.config.reads_face_note)
 
     @cached_property
-    def _opening(self) -> tuple[int, ...]:
-        """Tokens of the forced answer up to its `<FACE>`."""
+    def _face_words(self) -> FaceWords:
+        """The forced answer up to its `<FACE>`, and what announces other answers with a face."""
         begins, face, _ = forced_answer().partition(self.processor.face_token)
-        tokens = self.processor.tokenizer(begins + face, add_special_tokens=False)["input_ids"]
-        return tuple(tokens)
+
+        def tokens(text: str) -> tuple[int, ...]:
+            return tuple(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+        return FaceWords(tokens(begins + face), tuple(map(tokens, ANNOUNCEMENTS)))
 
     def plain(self, text: str) -> str:
         """A text in which nothing counts as a token of the chat: `<FACE>` becomes (FACE)."""
@@ -184,7 +193,7 @@ class Network:
         with self._lock:
             made = self.model.generate_with_faces(
                 **batch,
-                opening=self._opening if speaking.may_make_faces and speaking.follows_gate else (),
+                face_words=self._face_words if speaking.may_follow_gate else None,
                 max_new_tokens=speaking.max_new_tokens,
                 do_sample=False,
                 num_beams=1,

@@ -21,8 +21,9 @@ from facegpt.pipeline.requests import answer_turn, image_request, user_turn
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.renderer import Renderer
 
-REFINEMENT = FitSettings(steps=40, perceptual_every=0)
-"""A short descent from the prediction: less than a second more per face."""
+REFINEMENT = FitSettings(steps=28, perceptual_every=0)
+"""A short descent from the prediction: less than a second more per face. With 40 steps the errors
+fell by another hundredth (68 points 0.85 instead of 0.86 px), for half as much time again."""
 
 _FACES_AT_ONCE = 16
 
