@@ -1,7 +1,8 @@
 """What is trained of a FaceGPT: LoRA on the decoder, the rows of `<FACE>`, projector and head.
 
-The vision encoder and all other weights are frozen. The trained part is saved as ONE safetensors
-file beside a JSON file that says for which model it was made. Knows no training: see `training/`.
+The vision encoder and all other weights are frozen. The trained part, with a gate if there is one,
+is saved as ONE safetensors file beside a JSON file that says for which model it was made. Knows no
+training: see `training/`.
 """
 
 import json
