@@ -65,14 +65,28 @@ def lines_for(topics: Iterable[str]) -> set[str]:
     return {line for topic in topics for line in (_OF_THE_WHOLE if topic == _WHOLE else (topic,))}
 
 
+class _FirstWording(random.Random):
+    """Takes the first of everything, and no chance: what a note says of one topic does not change
+    when wordings are added, of this topic or of another. A model that was trained before them reads
+    what it read."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """Zero, the place of the first; choosing and shuffling come to an end with it."""
+        return 0
+
+    def random(self) -> float:
+        """As good as one: nothing that is left to chance comes."""
+        return 1.0 - 2.0**-53
+
+
 def face_note(reading: Reading, dice: random.Random | None = None) -> FaceNote:
     """The sentences of one face.
 
     Args:
-        dice: Chooses among wordings; without it the same measurements give the same words.
+        dice: Chooses among wordings; without it the first of each is taken.
     """
     facts = facts_of(reading)
-    pen = Pen(dice or random.Random(0), VOICES["they"])
+    pen = Pen(dice or _FirstWording(), VOICES["they"])
     topics = [t for t in QUESTIONS if t != _WHOLE and (t != "beard" or facts.beard)]
     sentences = {topic: ask(topic, reading, facts, pen)[1] for topic in topics}
     chin = f"the chin {_STRENGTHS.get(facts.nod_strength, '')}{_CHINS[facts.nod]}"

@@ -167,9 +167,9 @@ MOUTH_ANSWERS: dict[str, tuple[str, ...]] = {
 }
 TURN_ANSWERS: dict[str, tuple[str, ...]] = {
     "none": (
-        "It is frontal: the person faces the camera.",
-        "The head faces the camera[ directly|].",
         "The head is turned neither left nor right; it is frontal.",
+        "The head faces the camera[ directly|].",
+        "It is frontal: the person faces the camera.",
         "The person faces the camera.",
     ),
     "trace": (

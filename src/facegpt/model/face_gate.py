@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LogitsProcessor
@@ -72,7 +72,7 @@ class FollowGate(LogitsProcessor):
             start: Where the answers begin.
         """
         self._ask = asked
-        self._asked: Bool[Tensor, prompt] | None = None
+        self._asked: Tensor | None = None
         self._words = words
         self._start = start
 
