@@ -1,6 +1,6 @@
 """Starting fast: Python does not look for garbage while nothing is thrown away.
 
-Importing torch, transformers and peft and building a network make a million objects that stay.
+Importing torch and transformers and building a network make a million objects that stay.
 Python looks through all of them for unreachable ones again and again, which is a quarter of the
 time until the first answer. Knows nothing of what is imported.
 """

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from facegpt.data import phrases_questions
 from facegpt.data.agreement import agrees
 from facegpt.data.compose import compose_faces
 from facegpt.data.face_note import FaceNote, face_note, face_notes, lines_for
@@ -67,6 +68,19 @@ def test_the_same_measurements_give_the_same_words_and_dice_give_others() -> Non
     assert notes != [str(n) for n in face_notes(people.theta, model, dice=random.Random(1))]
     for reading, note in zip(read_faces(people.theta, model), notes, strict=True):
         assert note == str(face_note(reading))
+
+
+def test_new_wordings_behind_the_first_change_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = compose_faces(12, load_default(), generator=torch.Generator().manual_seed(8))
+    before = [str(note) for note in face_notes(people.theta, load_default())]
+    for strength, wordings in phrases_questions.TURN_ANSWERS.items():
+        longer = (*wordings, "The head is new, {side}.", "Newer still, {side}.")
+        monkeypatch.setitem(phrases_questions.TURN_ANSWERS, strength, longer)
+    assert [str(note) for note in face_notes(people.theta, load_default())] == before
+    by_dice = "".join(
+        str(n) for n in face_notes(people.theta, load_default(), dice=random.Random(0))
+    )
+    assert "The head is new" in by_dice or "Newer still" in by_dice
 
 
 def test_every_topic_that_can_be_asked_has_its_answer() -> None:

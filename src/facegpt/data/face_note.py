@@ -67,8 +67,8 @@ def lines_for(topics: Iterable[str]) -> set[str]:
 
 class _FirstWording(random.Random):
     """Takes the first of everything, and no chance: what a note says of one topic does not change
-    when wordings are added, of this topic or of another. A model that was trained before them reads
-    what it read."""
+    when wordings are added behind the first, of this topic or of another. A model that was trained
+    before them reads what it read."""
 
     def getrandbits(self, k: int, /) -> int:
         """Zero, the place of the first; choosing and shuffling come to an end with it."""

@@ -1,7 +1,7 @@
 """Prompts of which it is known whether they ask for a face: what the gate learns from.
 
-Half of them are written by hand, in four text files, and put beside photos and behind turns of the
-mixture; the others are the mixture's own. Knows no model.
+Most of them were written for this, in four text files, and are put beside photos and behind turns
+of the mixture; the others are the mixture's own. Knows no model.
 """
 
 from collections.abc import Sequence

@@ -252,8 +252,8 @@ def load_adapter(
 def load_merged(
     model: FaceGPTForConditionalGeneration, folder: Path | str
 ) -> FaceGPTForConditionalGeneration:
-    """Write a saved adapter into the weights, in place: what `load_adapter` and `merge` do, in a
-    tenth of the time, because no layer is replaced.
+    """Write a saved adapter into the weights, in place: what `load_adapter` and `merge` do, but no
+    layer is replaced and taken out again.
 
     Raises:
         AdapterStateError: The model carries an adapter.
