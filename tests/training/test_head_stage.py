@@ -124,6 +124,17 @@ def test_faces_from_words_keep_what_is_not_taught(tmp_path: Path) -> None:
             assert torch.equal(wanted[block][0], now[block][row])
 
 
+def test_composed_people_teach_all_of_theta(tmp_path: Path) -> None:
+    parts, states = parts_and_states(tmp_path)
+    row = next(i for i, kind in enumerate(states.kinds) if kind == "text")
+    whole = torch.ones(257, dtype=torch.bool)
+    composed = replace(states.targets[row], theta=torch.full((257,), 0.5), theta_mask=whole)
+    targets = [*states.targets]
+    targets[row] = composed
+    kept = keep_untaught(parts.model, replace(states, targets=targets), ("albedo",))
+    assert kept.targets[row] is composed
+
+
 def test_words_that_say_nothing_of_a_block_mean_the_typical_face(tmp_path: Path) -> None:
     parts, states = parts_and_states(tmp_path)
     row = next(i for i, t in enumerate(states.targets) if t.theta is not None)

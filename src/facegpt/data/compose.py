@@ -17,10 +17,12 @@ from torch import Tensor
 from facegpt.data.describe import Description
 from facegpt.data.emotions import RECIPES, glance, mixed_weights
 from facegpt.data.facts import population_for, read_faces
-from facegpt.data.grammar import Pronoun, dice_of
+from facegpt.data.grammar import VOICES, dice_of
+from facegpt.data.people import MEN, Person, draw_people, voice_of
 from facegpt.data.wording import describe_reading
 from facegpt.geometry.camera import project_orthographic
 from facegpt.losses import light_precision, mean_light
+from facegpt.morphable.apparent import apparent_people
 from facegpt.morphable.blendshapes import expression_from_arkit
 from facegpt.morphable.framing import CROP_SIZE, FIVE_POINT_TEMPLATE_PX, five_points
 from facegpt.morphable.model import MorphableModel
@@ -87,11 +89,14 @@ def draw_theta(
     *,
     generator: torch.Generator,
     emotions: Sequence[str] | None = None,
+    people: Sequence[Person] | None = None,
 ) -> tuple[FaceParameters, list[str], Float[Tensor, "batch"]]:
     """Theta of people who are not there, what they express and how strongly.
 
     Args:
         emotions: One per face; drawn when left out.
+        people: Who they are, one per face; drawn when left out. Models without a table of
+            apparent people (`morphable.apparent`) do not show it.
 
     Raises:
         UnknownEmotionError: An emotion has no recipe.
@@ -101,12 +106,7 @@ def draw_theta(
         shares = [_SHARES.get(name, 0.8) for name in RECIPES]
         emotions = dice.choices(list(RECIPES), shares, k=count)
     strengths = [dice.uniform(0.25, 1.0) for _ in range(count)]
-    shape = _typical(model)["shape"] + _SHAPE_SPREAD * torch.randn(
-        count, len(model.identity_mm), generator=generator
-    )
-    albedo = _typical(model)["albedo"] + _ALBEDO_SPREAD * torch.randn(
-        count, len(model.albedo_basis), generator=generator
-    )
+    shape, albedo = _identities(people or draw_people(count, dice), model, generator)
     albedo = _evenly_toned(albedo, model, dice)
     expression = _expressions(model, emotions, strengths, dice, generator)
     theta = FaceParameters(
@@ -114,6 +114,25 @@ def draw_theta(
     )
     theta = theta.replace(camera=frame(theta, model))
     return theta, list(emotions), torch.tensor(strengths)
+
+
+def _identities(
+    people: Sequence[Person], model: MorphableModel, generator: torch.Generator
+) -> tuple[Float[Tensor, "batch shape"], Float[Tensor, "batch albedo"]]:
+    """Chance around the typical face of people of this gender and age."""
+    count = len(people)
+    shape = _typical(model)["shape"] + _SHAPE_SPREAD * torch.randn(
+        count, len(model.identity_mm), generator=generator
+    )
+    albedo = _typical(model)["albedo"] + _ALBEDO_SPREAD * torch.randn(
+        count, len(model.albedo_basis), generator=generator
+    )
+    known = apparent_people(model)
+    if known is None:
+        return shape, albedo
+    men = torch.tensor([MEN[person.pronoun] for person in people])
+    of_shape, of_albedo = known.offsets(men, torch.tensor([person.age for person in people]))
+    return shape + of_shape, albedo + of_albedo
 
 
 def _evenly_toned(
@@ -257,21 +276,27 @@ def compose_faces(
     *,
     generator: torch.Generator,
     emotions: Sequence[str] | None = None,
-    pronoun: Pronoun = "they",
+    people: Sequence[Person] | None = None,
 ) -> ComposedFaces:
     """People with everything that is said about them; thousands in seconds.
 
     Args:
         emotions: One per face; drawn when left out.
+        people: Who they are, one per face; drawn when left out. Of models that cannot show it
+            nothing of it is said.
 
     Raises:
         UnknownEmotionError: An emotion has no recipe.
     """
-    theta, shown, strengths = draw_theta(count, model, generator=generator, emotions=emotions)
     dice = dice_of(generator)
+    people = people or draw_people(count, dice)
+    theta, shown, strengths = draw_theta(
+        count, model, generator=generator, emotions=emotions, people=people
+    )
     readings = read_faces(theta, model)
+    unknown = VOICES["they"] if apparent_people(model) is None else None
     descriptions = [
-        describe_reading(reading, dice, pronoun=pronoun, emotion=emotion)
-        for reading, emotion in zip(readings, shown, strict=True)
+        describe_reading(reading, dice, voice=unknown or voice_of(who, reading, dice), emotion=mood)
+        for reading, mood, who in zip(readings, shown, people, strict=True)
     ]
     return ComposedFaces(theta, descriptions, shown, strengths, [r.value for r in readings])

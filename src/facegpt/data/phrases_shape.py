@@ -104,8 +104,8 @@ DEGREES: dict[str, str] = {
 """How far out a percentile lies -> adverb."""
 
 OUTLINES: dict[str, tuple[str, ...]] = {
-    "long": ("long", "elongated", "oblong", "long, narrow", "long oval"),
-    "narrow": ("narrow", "slender", "slim oval"),
+    "long": ("long", "elongated", "oblong", "long, narrow", "long oval", "long, thin"),
+    "narrow": ("narrow", "slender", "slim oval", "thin", "long, thin"),
     "broad": ("broad", "wide", "broad oval"),
     "round": ("round", "rounded", "full, round", "round-cheeked"),
     "square": ("square", "squarish", "angular", "square-jawed"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from facegpt.data.describe import DescribeFailure, DescribeItem, Description
 from facegpt.data.facts import Facts, Reading, facts_of, labels_of, read_faces
-from facegpt.data.grammar import VOICES, Pen, Pronoun, finish
+from facegpt.data.grammar import VOICES, Pen, Pronoun, Voice, finish
 from facegpt.data.phrases_scene import SHORTS
 from facegpt.data.questions import answer_questions
 from facegpt.data.wording_expression import expression_sentences, mood_word, mouth_aside
@@ -34,7 +34,7 @@ _PRONOUNS: Mapping[str, Pronoun] = {
     **dict.fromkeys(("female", "woman", "f", "she"), "she"),
     **dict.fromkeys(("male", "man", "m", "he"), "he"),
 }
-_SHORTEST, _LONGEST = 6, 15
+_SHORTEST, _LONGEST = 3, 17
 """Words of a short request."""
 
 
@@ -75,7 +75,7 @@ class MeasuredDescriber:
             ):
                 dice = random.Random(f"{self.seed}:{item.face_id}")
                 pronoun = self._pronoun_of(item)
-                described[id(item)] = describe_reading(reading, dice, pronoun=pronoun)
+                described[id(item)] = describe_reading(reading, dice, voice=VOICES[pronoun])
         return [described.get(id(item)) or _failure(item) for item in items]
 
     def _pronoun_of(self, item: DescribeItem) -> Pronoun:
@@ -84,11 +84,16 @@ class MeasuredDescriber:
 
 
 def describe_reading(
-    reading: Reading, dice: random.Random, *, pronoun: Pronoun = "they", emotion: str | None = None
+    reading: Reading,
+    dice: random.Random,
+    *,
+    voice: Voice = VOICES["they"],
+    emotion: str | None = None,
 ) -> Description:
     """A full description, a brief one, a short request, questions with answers, and labels.
 
     Args:
+        voice: How the texts speak of the person.
         emotion: What the face is known to express. Where the measurements speak against it, they
             win.
     """
@@ -97,11 +102,11 @@ def describe_reading(
         facts = facts_of(reading, emotion)
     return Description(
         descriptions=(
-            full_description(reading, facts, Pen(dice, VOICES[pronoun])),
-            brief_description(reading, facts, Pen(dice, VOICES[pronoun])),
+            full_description(reading, facts, Pen(dice, voice)),
+            brief_description(reading, facts, Pen(dice, voice)),
         ),
-        short=short_description(reading, facts, Pen(dice, VOICES[pronoun])),
-        conversations=answer_questions(reading, facts, Pen(dice, VOICES[pronoun])),
+        short=short_description(reading, facts, Pen(dice, voice)),
+        conversations=answer_questions(reading, facts, Pen(dice, voice)),
         labels=labels_of(facts),
     )
 
@@ -165,7 +170,7 @@ def brief_description(reading: Reading, facts: Facts, pen: Pen) -> str:
 
 
 def short_description(reading: Reading, facts: Facts, pen: Pen) -> str:
-    """A noun phrase of 6 to 15 words, as in a request: no capital, no full stop."""
+    """A noun phrase of 3 to 17 words, as in a request: no capital, no full stop."""
     tries: list[str] = []
     for _ in range(12):
         face, outline, parts = noun_phrases(reading, pen)
@@ -175,6 +180,7 @@ def short_description(reading: Reading, facts: Facts, pen: Pen) -> str:
             outline=outline,
             a=parts[0],
             b=parts[1],
+            c=parts[2],
             tone=tone_word(reading, facts, pen),
             toned=toned(reading, facts, pen),
             mood=mood_word(facts, pen),

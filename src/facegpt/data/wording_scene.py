@@ -43,7 +43,7 @@ def toned(reading: Reading, facts: Facts, pen: Pen) -> str:
 
 
 def skin_extras(reading: Reading, facts: Facts, pen: Pen) -> list[str]:
-    """What else the skin shows, in chance order; the beard is never left out."""
+    """What else the skin shows, in chance order; the beard of a man is never left out."""
     rank = reading.rank
     found = []
     if not reading.is_grey:
@@ -58,10 +58,11 @@ def skin_extras(reading: Reading, facts: Facts, pen: Pen) -> list[str]:
         found.append(SKIN_EXTRAS["dark lips"])
     pen.dice.shuffle(found)
     found = found[: pen.dice.choice((1, 2))]
-    if facts.beard in SKIN_EXTRAS:
-        found.append(SKIN_EXTRAS[facts.beard])
-    elif facts.beard == "none" and pen.chance(0.3):
-        found.append(f"[{'|'.join(NO_BEARD)}]")
+    if pen.voice.pronoun != "she":  # a shadow on her chin is a shadow
+        if facts.beard in SKIN_EXTRAS:
+            found.append(SKIN_EXTRAS[facts.beard])
+        elif facts.beard == "none" and pen.chance(0.3):
+            found.append(f"[{'|'.join(NO_BEARD)}]")
     return [pen.write(extra) for extra in found]
 
 

@@ -154,10 +154,10 @@ def describe_shape(reading: Reading, pen: Pen) -> str:
 
 
 def noun_phrases(reading: Reading, pen: Pen) -> tuple[str, str, list[str]]:
-    """The face, its outline, and the two most notable parts as noun phrases."""
+    """The face, its outline, and the three most notable parts as noun phrases."""
     outline = outline_words(reading, pen)
-    first, second = salient_parts(reading, pen, STRUCTURE + FEATURE_PARTS)[:2]
-    parts = [noun_phrase(reading, part, pen) for part in (first, second)]
+    notable = salient_parts(reading, pen, STRUCTURE + FEATURE_PARTS)[:3]
+    parts = [noun_phrase(reading, part, pen) for part in notable]
     return f"a {outline} face", outline, parts
 
 

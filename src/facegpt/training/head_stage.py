@@ -4,10 +4,11 @@ While language model and head learn together the head follows states that move a
 what photos show strongly (pose, light) drowns what words say weakly (the tone of a skin): that
 lies in directions of the states at `<FACE>` in which they vary a hundred times less. Once the
 language model stands still, a state is read once and used in many epochs, and the head learns in
-coordinates in which every direction varies alike. Faces from words learn shape and skin here: what
-they say of expression and pose the model has learnt from far more examples than are read for this
-stage, and it keeps that. Words that say nothing of shape and skin mean the typical face. Knows no
-data set and no command line.
+coordinates in which every direction varies alike. Of words for a photo, shape and skin are learnt
+here: their expression and pose are known less exactly, the model has learnt these from far more
+examples than are read for this stage, and it keeps them. Of composed people all is known and all is
+learnt. Words that say nothing of shape and skin mean the typical face. Knows no data set and no
+command line.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -43,7 +44,8 @@ class HeadStage:
     """At the beginning; it falls to zero along a cosine."""
     weight_decay: float = 0.0
     taught: tuple[str, ...] = ("shape", "albedo")
-    """Blocks of theta that faces from words learn; the others stay what the model made of them."""
+    """Blocks of theta that faces from words learn where not all of theta is known exactly; the
+    others stay what the model made of them."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -184,9 +186,10 @@ def _linear(head: FaceHead) -> list[nn.Linear]:
 def keep_untaught(
     model: FaceGPTForConditionalGeneration, states: FaceStates, taught: Sequence[str]
 ) -> FaceStates:
-    """The states with the theta of faces from words replaced: outside the taught blocks by what the
-    model makes of them now, and inside, where nobody knows it, by the mean of the photos. A
-    situation says nothing of who is in it; unless that is taught, it gets a skin by chance."""
+    """The states with the theta of faces from words replaced, unless all of it is known exactly:
+    outside the taught blocks by what the model makes of them now, and inside, where nobody knows
+    it, by the mean of the photos. A situation says nothing of who is in it; unless that is taught,
+    it gets a skin by chance."""
     known = torch.cat([torch.full((size,), name in taught) for name, size in BLOCK_SIZES.items()])
     typical = _mean_theta(states)
     targets = [
@@ -215,6 +218,8 @@ def _as_taught(
     typical: Float[Tensor, "parameter"] | None,
 ) -> FaceTarget:
     mask = target.theta_mask
+    if mask is not None and mask.all():
+        return target
     if mask is None or typical is None:
         return replace(target, theta=torch.where(taught, theta, now))
     wanted = torch.where(mask, theta, typical)
