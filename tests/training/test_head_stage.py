@@ -124,15 +124,21 @@ def test_faces_from_words_keep_what_is_not_taught(tmp_path: Path) -> None:
             assert torch.equal(wanted[block][0], now[block][row])
 
 
-def test_composed_people_teach_all_of_theta(tmp_path: Path) -> None:
+def test_composed_people_teach_all_but_the_light(tmp_path: Path) -> None:
     parts, states = parts_and_states(tmp_path)
+    with torch.no_grad():
+        now = parts.model.theta_of(states.hidden)
     row = next(i for i, kind in enumerate(states.kinds) if kind == "text")
     whole = torch.ones(257, dtype=torch.bool)
     composed = replace(states.targets[row], theta=torch.full((257,), 0.5), theta_mask=whole)
     targets = [*states.targets]
     targets[row] = composed
-    kept = keep_untaught(parts.model, replace(states, targets=targets), ("albedo",))
-    assert kept.targets[row] is composed
+    kept = keep_untaught(parts.model, replace(states, targets=targets), ("albedo",)).targets[row]
+    assert kept.theta is not None
+    wanted, made = (FaceParameters.from_vector(t[None]).blocks() for t in (kept.theta, now[row]))
+    for block, values in wanted.items():
+        given = made[block] if block == "illumination" else torch.full_like(values, 0.5)
+        torch.testing.assert_close(values, given)
 
 
 def test_words_that_say_nothing_of_a_block_mean_the_typical_face(tmp_path: Path) -> None:

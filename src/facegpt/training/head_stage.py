@@ -6,7 +6,7 @@ lies in directions of the states at `<FACE>` in which they vary a hundred times 
 language model stands still, a state is read once and used in many epochs, and the head learns in
 coordinates in which every direction varies alike. Of words for a photo, shape and skin are learnt
 here: their expression and pose are known less exactly, the model has learnt these from far more
-examples than are read for this stage, and it keeps them. Of composed people all is known and all is
+examples than are read for this stage, and it keeps them. Of composed people all but the light is
 learnt. Words that say nothing of shape and skin mean the typical face. Knows no data set and no
 command line.
 """
@@ -210,6 +210,11 @@ def _mean_theta(states: FaceStates) -> Float[Tensor, "parameter"] | None:
     return torch.stack(known).mean(dim=0) if known else None
 
 
+_LIGHT = torch.cat(
+    [torch.full((size,), name == "illumination") for name, size in BLOCK_SIZES.items()]
+)
+
+
 def _as_taught(
     target: FaceTarget,
     theta: Float[Tensor, "parameter"],
@@ -219,7 +224,8 @@ def _as_taught(
 ) -> FaceTarget:
     mask = target.theta_mask
     if mask is not None and mask.all():
-        return target
+        # Of a tinted lamp no text speaks: taught it, words for nothing made magenta light.
+        return replace(target, theta=torch.where(_LIGHT, now, theta))
     if mask is None or typical is None:
         return replace(target, theta=torch.where(taught, theta, now))
     wanted = torch.where(mask, theta, typical)
