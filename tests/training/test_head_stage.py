@@ -133,9 +133,10 @@ def test_composed_people_teach_all_but_the_light(tmp_path: Path) -> None:
     composed = replace(states.targets[row], theta=torch.full((257,), 0.5), theta_mask=whole)
     targets = [*states.targets]
     targets[row] = composed
-    kept = keep_untaught(parts.model, replace(states, targets=targets), ("albedo",)).targets[row]
-    assert kept.theta is not None
-    wanted, made = (FaceParameters.from_vector(t[None]).blocks() for t in (kept.theta, now[row]))
+    kept = keep_untaught(parts.model, replace(states, targets=targets), ("albedo",))
+    theta = kept.targets[row].theta
+    assert theta is not None
+    wanted, made = (FaceParameters.from_vector(t[None]).blocks() for t in (theta, now[row]))
     for block, values in wanted.items():
         given = made[block] if block == "illumination" else torch.full_like(values, 0.5)
         torch.testing.assert_close(values, given)
