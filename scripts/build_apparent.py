@@ -109,6 +109,7 @@ def main(arguments: Arguments) -> None:
         row = json.loads(line)
         said[row["image"]] = f"{row['short']} {row['description']}"
     labelled: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+    seen: set[str] = set()  # a photo may stand in several folders
     aged: dict[str, tuple[np.ndarray, float, int]] = {}
     table = FaceTable(arguments.data)
     for index in range(len(table)):
@@ -116,7 +117,8 @@ def main(arguments: Arguments) -> None:
         if row.theta is None:
             continue
         face, labels = identity_of(row.theta), row.labels
-        if "index.gender" in labels:
+        if "index.gender" in labels and row.source not in seen:
+            seen.add(row.source)
             labelled[labels.get("index.ethnicity", ""), labels["index.gender"]].append(face)
         text = said.get(row.source, "")
         age = spoken_age(text)
