@@ -30,10 +30,8 @@ from facegpt.morphable.semantics import measure
 _SPOKEN: tuple[tuple[str, float], ...] = (
     *((f"{name}ties", years) for name, years in (("twen", 25), ("thir", 35), ("for", 45))),
     *((f"{name}ties", years) for name, years in (("fif", 55), ("six", 65), ("seven", 75))),
-    *((rf"about {name}ty", years) for name, years in (("twen", 20), ("thir", 30), ("for", 40))),
-    *((rf"about {name}ty", years) for name, years in (("fif", 50), ("six", 60), ("seven", 70))),
-    *((rf"around {name}ty", years) for name, years in (("twen", 20), ("thir", 30), ("for", 40))),
-    *((rf"around {name}ty", years) for name, years in (("fif", 50), ("six", 60), ("seven", 70))),
+    *((f"(about|around) {n}ty", years) for n, years in (("twen", 20), ("thir", 30), ("for", 40))),
+    *((f"(about|around) {n}ty", years) for n, years in (("fif", 50), ("six", 60), ("seven", 70))),
     (r"\belderly\b|\bold (man|woman|gentleman|lady)\b", 70),
     (r"\bolder (man|woman|gentleman|lady)\b", 60),
     (r"\bmiddle-aged\b", 48),

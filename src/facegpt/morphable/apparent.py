@@ -1,8 +1,8 @@
 """What faces of women and men, young and old, have in common: directions in shape and albedo.
 
-Learnt from what a describer called the people on photos, so they say how people look, not what they
-are; they make faces that fit words and never judge the face of a photo. `scripts/build_apparent.py`
-writes the table of a model. Knows no words.
+Learnt from labels of gender and from the ages that describers called people by, so they say how
+people look, not what they are; they make faces that fit words and never judge the face of a photo.
+`scripts/build_apparent.py` writes the table of a model. Knows no words.
 """
 
 import json
@@ -60,7 +60,7 @@ class ApparentPeople:
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=None) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "ApparentPeople":

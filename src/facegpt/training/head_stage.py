@@ -44,8 +44,8 @@ class HeadStage:
     """At the beginning; it falls to zero along a cosine."""
     weight_decay: float = 0.0
     taught: tuple[str, ...] = ("shape", "albedo")
-    """Blocks of theta that faces from words learn where not all of theta is known exactly; the
-    others stay what the model made of them."""
+    """Blocks of theta that faces from words learn, the others stay what the model made of them; of
+    composed people all but the light is learnt whatever stands here."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -186,10 +186,10 @@ def _linear(head: FaceHead) -> list[nn.Linear]:
 def keep_untaught(
     model: FaceGPTForConditionalGeneration, states: FaceStates, taught: Sequence[str]
 ) -> FaceStates:
-    """The states with the theta of faces from words replaced, unless all of it is known exactly:
-    outside the taught blocks by what the model makes of them now, and inside, where nobody knows
-    it, by the mean of the photos. A situation says nothing of who is in it; unless that is taught,
-    it gets a skin by chance."""
+    """The states with the theta of faces from words replaced: outside the taught blocks by what the
+    model makes of them now, and inside, where nobody knows it, by the mean of the photos. A
+    situation says nothing of who is in it; unless that is taught, it gets a skin by chance. Of
+    composed people, whose theta is known exactly, the light alone is replaced."""
     known = torch.cat([torch.full((size,), name in taught) for name, size in BLOCK_SIZES.items()])
     typical = _mean_theta(states)
     targets = [
