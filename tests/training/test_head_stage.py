@@ -20,8 +20,10 @@ from facegpt.training.head_stage import (
     keep_untaught,
     read_states,
     refit_head,
+    taught_by_words,
 )
 from facegpt.training.parts import Parts, build_parts
+from facegpt.training.said import WordsToTheta
 from facegpt.training.terms import NonFiniteTermError
 from runs import quick
 
@@ -142,6 +144,25 @@ def test_composed_people_teach_all_but_the_light(tmp_path: Path) -> None:
         torch.testing.assert_close(values, given)
 
 
+def test_words_teach_composed_people_and_nobody_else(tmp_path: Path) -> None:
+    _, states = parts_and_states(tmp_path)
+    row = next(i for i, kind in enumerate(states.kinds) if kind == "text")
+    assert states.texts[row]
+    whole = torch.ones(257, dtype=torch.bool)
+    targets = [*states.targets]
+    targets[row] = replace(targets[row], theta=torch.full((257,), 0.5), theta_mask=whole)
+    words = WordsToTheta(["nose"], 257, 4)
+    words.center.fill_(0.25)
+    taught = taught_by_words(replace(states, targets=targets), words)
+    for number, (old, new) in enumerate(zip(targets, taught.targets, strict=True)):
+        if number == row:
+            assert new.theta is not None
+            assert torch.equal(new.theta, words.center)
+            assert new.theta_mask is whole
+        else:
+            assert new is old
+
+
 def test_words_that_say_nothing_of_a_block_mean_the_typical_face(tmp_path: Path) -> None:
     parts, states = parts_and_states(tmp_path)
     row = next(i for i, t in enumerate(states.targets) if t.theta is not None)
@@ -149,7 +170,9 @@ def test_words_that_say_nothing_of_a_block_mean_the_typical_face(tmp_path: Path)
     told[80:144] = True  # the expression
     bare = replace(states.targets[row], theta=torch.full((257,), 7.0), theta_mask=told)
     kinds, targets = (*states.kinds, "situation"), [*states.targets, bare]
-    more = FaceStates(torch.cat([states.hidden, states.hidden[:1]]), kinds, targets)
+    more = FaceStates(
+        torch.cat([states.hidden, states.hidden[:1]]), kinds, targets, (*states.texts, "")
+    )
     kept = keep_untaught(parts.model, more, ("shape", "albedo")).targets[-1]
     photos = [t.theta for k, t in zip(kinds, targets, strict=True) if k == "image"]
     typical = torch.stack([theta for theta in photos if theta is not None]).mean(dim=0)
@@ -226,7 +249,7 @@ def test_a_loss_that_is_no_number_leaves_the_head_as_it_was(tmp_path: Path) -> N
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     parts, states = parts_and_states(tmp_path, faces=12)
-    nothing = FaceStates(states.hidden[:0], (), ())
+    nothing = FaceStates(states.hidden[:0], (), (), ())
     with pytest.raises(ValueError, match="no face to learn from"):
         refit_head(parts.model, nothing, FaceLoss(parts.objective, WEIGHTS), HeadStage())
 

@@ -25,6 +25,7 @@ from facegpt.morphable.parameters import BLOCK_SIZES
 from facegpt.training.collate import Collator, stack_targets
 from facegpt.training.face_loss import FaceLoss
 from facegpt.training.objective import TargetBatch
+from facegpt.training.said import WordsToTheta
 from facegpt.training.terms import NonFiniteTermError
 
 SMALLEST_VARIANCE = 0.02
@@ -65,6 +66,8 @@ class FaceStates:
     hidden: Float[Tensor, "face hidden"]
     kinds: tuple[str, ...]
     targets: Sequence[FaceTarget]
+    texts: tuple[str, ...]
+    """What the user last said, of every face."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -90,6 +93,7 @@ def read_states(
     hidden: list[Tensor] = []
     kinds: list[str] = []
     targets: list[FaceTarget] = []
+    texts: list[str] = []
     for examples in batches:
         asked = [example for example in examples if example.target is not None]
         if not asked:
@@ -104,8 +108,15 @@ def read_states(
             assert example.target is not None
             count = example.answer.count(collate.processor.face_token)
             targets += [_light(example.kind, example.target)] * count
+            texts += [_last_text(example)] * count
     width = _linear(model.face_head)[0].in_features
-    return FaceStates(torch.cat([torch.zeros(0, width), *hidden]), tuple(kinds), tuple(targets))
+    return FaceStates(
+        torch.cat([torch.zeros(0, width), *hidden]), tuple(kinds), tuple(targets), tuple(texts)
+    )
+
+
+def _last_text(example: Example) -> str:
+    return "".join(part.get("text", "") for part in example.messages[-1]["content"])
 
 
 def _light(kind: str, target: FaceTarget) -> FaceTarget:
@@ -182,6 +193,21 @@ def _linear(head: FaceHead) -> list[nn.Linear]:
     return [layer for layer in head.layers if isinstance(layer, nn.Linear)]
 
 
+def taught_by_words(states: FaceStates, words: WordsToTheta) -> FaceStates:
+    """The states with the theta of composed people replaced by the mean of all people whom their
+    words fit: what nobody spoke of is chance, and a head learns chance by heart."""
+    rows = [row for row, target in enumerate(states.targets) if _is_composed(target)]
+    targets = list(states.targets)
+    for row, theta in zip(rows, words([states.texts[row] for row in rows]), strict=True):
+        targets[row] = replace(targets[row], theta=theta)
+    return replace(states, targets=targets)
+
+
+def _is_composed(target: FaceTarget) -> bool:
+    """Of people who were never photographed everything is known."""
+    return target.theta_mask is not None and bool(target.theta_mask.all())
+
+
 @torch.no_grad()
 def keep_untaught(
     model: FaceGPTForConditionalGeneration, states: FaceStates, taught: Sequence[str]
@@ -223,7 +249,7 @@ def _as_taught(
     typical: Float[Tensor, "parameter"] | None,
 ) -> FaceTarget:
     mask = target.theta_mask
-    if mask is not None and mask.all():
+    if _is_composed(target):
         # Of a tinted lamp no text speaks: taught it, words for nothing made magenta light.
         return replace(target, theta=torch.where(_LIGHT, now, theta))
     if mask is None or typical is None:
