@@ -105,7 +105,7 @@ _TABLE = (
         ),
         commercial_use=None,
         homepage=_OURS,
-        sha256="cd9ec5ad5f582047bf727b689f41df0a4d9523e16619fcb8c9a14fe19a9e8552",
+        sha256="7e4987eb9b7582a6924d9a9c58846ec543b96383977313090b2d6416b9f1e8d5",
         how_to_get="It is shipped with facegpt.",
         shipped=True,
     ),

@@ -202,7 +202,7 @@ def test_head_learns_its_faces_and_nothing_else_moves(tmp_path: Path) -> None:
     parts, states = parts_and_states(tmp_path)
     before = {n: w.detach().clone() for n, w in adapter_parameters(parts.model).items()}
     losses: list[float] = []
-    stage = HeadStage(60, len(states), learning_rate=0.01, taught=tuple(BLOCK_SIZES))
+    stage = HeadStage(1, 60, len(states), learning_rate=0.01, taught=tuple(BLOCK_SIZES))
     refit_head(
         parts.model,
         states,
@@ -219,12 +219,27 @@ def test_head_learns_its_faces_and_nothing_else_moves(tmp_path: Path) -> None:
     assert float(folded.mean()) == pytest.approx(losses[-1], rel=0.02)
 
 
+def test_several_heads_are_averaged(tmp_path: Path) -> None:
+    learnt = {}
+    for heads in (1, 2):
+        parts, states = parts_and_states(tmp_path, faces=12)
+        reports: list[int] = []
+        loss, stage = FaceLoss(parts.objective, WEIGHTS), HeadStage(heads, 4, 4)
+        refit_head(
+            parts.model, states, loss, stage, lambda step, _, seen=reports: seen.append(step)
+        )
+        assert reports == list(range(4 * heads))
+        learnt[heads] = parts.model.face_head.state_dict()
+    different = [not torch.allclose(learnt[1][name], learnt[2][name]) for name in learnt[1]]
+    assert any(different)
+
+
 def test_same_seed_same_head(tmp_path: Path) -> None:
     learnt = []
     for _ in range(2):
         parts, states = parts_and_states(tmp_path, faces=12)
         loss = FaceLoss(parts.objective, WEIGHTS)
-        refit_head(parts.model, states, loss, HeadStage(steps=3, batch_size=4))
+        refit_head(parts.model, states, loss, HeadStage(heads=2, steps=3, batch_size=4))
         learnt.append(parts.model.face_head.state_dict())
     for name, weight in learnt[0].items():
         assert torch.equal(weight, learnt[1][name])
@@ -254,7 +269,7 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
         refit_head(parts.model, nothing, FaceLoss(parts.objective, WEIGHTS), HeadStage())
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("wrong", [{"heads": 0}, {"steps": 0}, {"batch_size": 0}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         HeadStage(**wrong)
