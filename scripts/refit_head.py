@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -95,7 +96,7 @@ def read_portions(options: Options) -> list[Portion]:
 
 
 def _config_of(portion: Portion, options: Options) -> tuple[TrainConfig, int]:
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         ("image", "text", "composed", "situation", "talk", "replay", "reason", "short"), 0.0
     )
     config = replace(

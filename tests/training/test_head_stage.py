@@ -270,7 +270,7 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"heads": 0}, {"steps": 0}, {"batch_size": 0}])
-def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         HeadStage(**wrong)
     with pytest.raises(ValueError, match="--taught knows"):

@@ -19,7 +19,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from facegpt.data.mixture import Example, FaceTarget, seeded
-from facegpt.model.configuration_facegpt import FaceGPTConfig
 from facegpt.model.face_head import FaceHead
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.morphable.parameters import BLOCK_SIZES
@@ -282,10 +281,13 @@ def refit_head(
     kept = keep_untaught(model, states, stage.taught)
     mean = WhitenedHead(model.face_head, states.hidden)
     given = replace(kept, hidden=mean.states(states.hidden))
+    config = model.config
+    center = torch.tensor(0.0 if config.theta_center is None else config.theta_center)
+    scale = torch.tensor(1.0 if config.theta_scale is None else config.theta_scale)
     learnt = []
     for number in range(stage.heads):
         head = WhitenedHead(model.face_head, states.hidden)
-        _learn(head, given, loss, stage, number, model.config, report)
+        _learn(head, center, scale, given, loss, stage, number, report)
         learnt.append([weight.detach() for weight in head.parameters()])
     with torch.no_grad():
         for weight, *several in zip(mean.parameters(), *learnt, strict=True):
@@ -295,19 +297,18 @@ def refit_head(
 
 def _learn(
     head: WhitenedHead,
+    center: Tensor,
+    scale: Tensor,
     given: FaceStates,
     loss: FaceLoss,
     stage: HeadStage,
     number: int,
-    config: FaceGPTConfig,
     report: Report | None,
 ) -> None:
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, stage.steps)
-    center = torch.tensor(0.0 if config.theta_center is None else config.theta_center)
-    scale = torch.tensor(1.0 if config.theta_scale is None else config.theta_scale)
     for step in range(stage.steps):
         hidden, targets, kinds = given.batch(_rows(len(given), step, stage, number))
         value = loss(center + scale * head(hidden), targets, kinds).mean()

@@ -68,17 +68,19 @@ def composed_requests(
 class WordsToTheta(nn.Module):
     """Words -> the mean theta of the people they fit: a sum of vectors of words, and an MLP."""
 
+    center: Tensor
+    scale: Tensor
+
     def __init__(self, vocabulary: Sequence[str], parameters: int, width: int) -> None:
         """Predict the mean of everybody, until it has learnt."""
         super().__init__()
         self._places = {run: place for place, run in enumerate(vocabulary)}
         self.words = nn.EmbeddingBag(max(len(vocabulary), 1), width, mode="sum")
         self.straight = nn.Linear(width, parameters)
-        self.bent = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, parameters)
-        )
+        end = nn.Linear(width, parameters)
+        self.bent = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), end)
         nn.init.normal_(self.words.weight, std=0.02)
-        for last in (self.straight, self.bent[-1]):
+        for last in (self.straight, end):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         self.register_buffer("center", torch.zeros(parameters))
