@@ -81,19 +81,19 @@ def test_bad_requests(facegpt: FaceGPT, text: str, options: dict, words: str) ->
 
 
 def test_words_come_first_and_change_the_face(facegpt: FaceGPT) -> None:
-    with saying(facegpt.network, "The brows rise. Sure, it is <FACE>."):
+    with saying(facegpt.network, "The mouth opens. Sure, it is <FACE>."):
         [face] = facegpt.imagine("He won.", reason=True)
-    assert face.words == "The brows rise."
+    assert face.words == "The mouth opens."
     assert face.to_record()["source"] == {"kind": "text", "text": "He won.", "words": face.words}
     [plain] = facegpt.imagine("He won.", reason=False)
     assert (vector(face) - vector(plain)).abs().max() > 1e-3
 
 
 def test_a_model_that_forgets_the_face_is_made_to_give_one(facegpt: FaceGPT) -> None:
-    with saying(facegpt.network, "The brows rise. The lips part"):
+    with saying(facegpt.network, "The mouth opens. The lips part"):
         [face] = facegpt.imagine("He won.", reason=True)
-    assert face.words == "The brows rise."
-    with saying(facegpt.network, ""):
+    assert face.words == "The mouth opens."
+    with saying(facegpt.network, "The mouth"):
         [face] = facegpt.imagine("He won.", reason=True)
     torch.testing.assert_close(vector(face), vector(facegpt.imagine("He won.")[0]))
 
@@ -102,9 +102,9 @@ def test_only_implicit_texts_reason_by_default(
     facegpt: FaceGPT, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "REASON_BY_DEFAULT", True)
-    with saying(facegpt.network, "Mouth open. <FACE>"):
+    with saying(facegpt.network, "The mouth opens. <FACE>"):
         [[situation], [description]] = facegpt.imagine(["He won.", MAN])
-    assert (situation.words, description.words) == ("Mouth open.", "")
+    assert (situation.words, description.words) == ("The mouth opens.", "")
 
 
 def test_the_record_says_that_there_is_no_photo(facegpt: FaceGPT) -> None:

@@ -8,6 +8,7 @@ from facegpt.data.conversations import forced_answer
 from facegpt.model.errors import ImageTokenError
 from facegpt.pipeline import RequestError, WeightsError
 from facegpt.pipeline.decoding import (
+    BeginWith,
     ForbidTokens,
     GumbelNoise,
     StopAtLoop,
@@ -167,6 +168,12 @@ def test_sampling_is_decided_by_its_seed_alone(network: Network) -> None:
     assert greedy[0] == greedy[1]
 
 
+def test_answers_begin_as_they_are_told(network: Network) -> None:
+    question = [Conversation([user_turn("Hello.")])]
+    [answer] = network.answer(question, Speaking(6, opening="Hello"))
+    assert answer.text.startswith("Hello")
+
+
 def test_gumbel_noise_draws_from_the_softmax() -> None:
     scores = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(20_000, -1)
     rule = GumbelNoise(0.7, torch.Generator().manual_seed(0))
@@ -178,8 +185,12 @@ def test_gumbel_noise_draws_from_the_softmax() -> None:
 def test_rules_of_the_next_token() -> None:
     ids, scores = torch.tensor([[5, 6, 7]]), torch.zeros(1, 9)
     assert ForbidTokens([2, 3])(ids, scores).isinf().nonzero()[:, 1].tolist() == [2, 3]
-    assert ForbidTokens([2], only_at=3)(ids, scores).isinf().any()
-    assert not ForbidTokens([2], only_at=4)(ids, scores).isinf().any()
+    begin = BeginWith([4, 8], start=2, not_next=1)
+    assert begin(ids[:, :2], scores).argmax(dim=1).tolist() == [4]
+    assert begin(ids, scores).argmax(dim=1).tolist() == [8]
+    after = torch.tensor([[5, 6, 4, 8]])
+    assert begin(after, scores).isinf().nonzero()[:, 1].tolist() == [1]
+    assert torch.equal(begin(torch.tensor([[5, 6, 4, 8, 0]]), scores), scores)
     assert not scores.isinf().any()
     assert StopAtToken(7)(ids, None).tolist() == [True]
     heard: list[int] = []

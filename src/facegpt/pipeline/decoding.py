@@ -15,22 +15,43 @@ from transformers.generation.streamers import BaseStreamer
 
 
 class ForbidTokens(LogitsProcessor):
-    """Some tokens never come, or not at one position."""
+    """Some tokens never come."""
 
-    def __init__(self, tokens: Sequence[int], only_at: int | None = None) -> None:
-        """`only_at`: the position in the whole sequence; None for everywhere."""
+    def __init__(self, tokens: Sequence[int]) -> None:
         self._tokens = list(tokens)
-        self._only_at = only_at
 
     def __call__(
         self, input_ids: Int[Tensor, "batch token"], scores: Float[Tensor, "batch vocabulary"]
     ) -> Float[Tensor, "batch vocabulary"]:
         """Scores in which they cannot win."""
-        if self._only_at not in (None, input_ids.shape[1]):
-            return scores
         scores = scores.clone()
         scores[:, self._tokens] = -torch.inf
         return scores
+
+
+class BeginWith(LogitsProcessor):
+    """Answers begin with given tokens, and one token may not follow these at once."""
+
+    def __init__(self, opening: Sequence[int], start: int, not_next: int) -> None:
+        """`start`: the position in the whole sequence where answers begin."""
+        self._opening = list(opening)
+        self._start = start
+        self._not_next = not_next
+
+    def __call__(
+        self, input_ids: Int[Tensor, "batch token"], scores: Float[Tensor, "batch vocabulary"]
+    ) -> Float[Tensor, "batch vocabulary"]:
+        """Scores in which nothing else can win, as long as the opening lasts."""
+        step = input_ids.shape[1] - self._start
+        if step > len(self._opening):
+            return scores
+        if step == len(self._opening):
+            scores = scores.clone()
+            scores[:, self._not_next] = -torch.inf
+            return scores
+        only = torch.full_like(scores, -torch.inf)
+        only[:, self._opening[step]] = 0.0
+        return only
 
 
 class GumbelNoise(LogitsProcessor):

@@ -14,7 +14,7 @@ from facegpt.pipeline.faces import ImaginedFace, imagined_face
 from facegpt.pipeline.network import Conversation, Network, Speaking, bounded
 from facegpt.pipeline.photos import PhotoReader
 from facegpt.pipeline.requests import (
-    BARE_OPENINGS,
+    REASONED_OPENING,
     answer_turn,
     checked_text,
     said_before_face,
@@ -86,12 +86,11 @@ def _words(
     words = [""] * len(texts)
     chosen = [i for i, text in enumerate(texts) if wants_reason(text, reason)]
     if chosen:
-        vocabulary = network.processor.tokenizer.get_vocab()
-        bare = tuple(vocabulary[word] for word in BARE_OPENINGS if word in vocabulary)
         speaking = Speaking(
-            _MOST_WORDS_TOKENS, follows_gate=False, stop_at_face=True, forbidden_start=bare
+            _MOST_WORDS_TOKENS, follows_gate=False, stop_at_face=True, opening=REASONED_OPENING
         )
         spoken = network.answer([Conversation([turns[i]]) for i in chosen], speaking)
         for i, answer in zip(chosen, spoken, strict=True):
-            words[i] = said_before_face(answer.text)
+            said = said_before_face(answer.text)
+            words[i] = "" if said == REASONED_OPENING else said
     return words

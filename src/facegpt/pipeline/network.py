@@ -25,6 +25,7 @@ from facegpt.model.nano import NANO_WEIGHTS, load_nano
 from facegpt.model.processing_facegpt import FaceGPTProcessor, Message
 from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.pipeline.decoding import (
+    BeginWith,
     ForbidTokens,
     GumbelNoise,
     StopAtLoop,
@@ -64,8 +65,8 @@ class Speaking:
     """The gate of the model, if it has one, decides whether a face is made; False: the words do,
     so there may be a face at any place of the answer."""
     stop_at_face: bool = False
-    forbidden_start: tuple[int, ...] = ()
-    """Tokens that may not come first."""
+    opening: str = ""
+    """What the answer begins with; a face does not follow it at once."""
 
     @property
     def may_follow_gate(self) -> bool:
@@ -239,8 +240,10 @@ class Network:
         rules: list[Any] = []
         if not speaking.may_make_faces:
             rules.append(ForbidTokens([self.processor.face_token_id]))
-        if speaking.forbidden_start:
-            rules.append(ForbidTokens(speaking.forbidden_start, only_at=start))
+        if speaking.opening:
+            opening = self.processor.tokenizer(speaking.opening, add_special_tokens=False)
+            face = self.processor.face_token_id
+            rules.append(BeginWith(opening["input_ids"], start, not_next=face))
         if speaking.temperature > 0:
             generator = torch.Generator().manual_seed(speaking.seed)
             rules.append(GumbelNoise(speaking.temperature, generator))

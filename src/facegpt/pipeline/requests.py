@@ -19,8 +19,9 @@ REASON_BY_DEFAULT = False
 LONGEST_TEXT = 2000
 """Characters of a text to make a face from; face.json keeps no more either."""
 
-BARE_OPENINGS = ("Sure", "Of", "Certainly", "Yes", "Here", "Gladly")
-"""First words of answers that bring the face at once."""
+REASONED_OPENING = "The mouth"
+"""How an answer begins that says how a face looks before it makes it. Left to itself nano brings
+the face at once."""
 
 _TEXT, _PERSON = "{text}", "{person}"
 _PERSON_BEGINS = re.compile(r"(a|an|the|some|any|my|our|your|another|one|two)\b", re.IGNORECASE)
