@@ -140,13 +140,13 @@ def test_imagine_reasons_when_told_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = ("imagine", "He won.", "--format", "json", "-o", tmp_path)
-    with saying(tiny.network, "The brows rise. <FACE>"):
+    with saying(tiny.network, "The mouth opens. <FACE>"):
         _, said, _ = run(capsys, *arguments, "--reason")
-    assert said.startswith("The brows rise.\nwrote ")
+    assert said.startswith("The mouth opens.\nwrote ")
     monkeypatch.setattr(requests, "REASON_BY_DEFAULT", True)
-    with saying(tiny.network, "The brows fall. <FACE>"):
-        assert run(capsys, *arguments)[1].startswith("The brows fall.\nwrote ")
-    with saying(tiny.network, "The brows fall. <FACE>"):
+    with saying(tiny.network, "The mouth shuts. <FACE>"):
+        assert run(capsys, *arguments)[1].startswith("The mouth shuts.\nwrote ")
+    with saying(tiny.network, "The mouth shuts. <FACE>"):
         assert run(capsys, *arguments, "--no-reason")[1].startswith("wrote ")
     code, _, complaint = run(capsys, *arguments, "--no-reason", "--reason")
     assert (code, "exclude each other" in complaint) == (1, True)
