@@ -10,6 +10,7 @@ import torch
 from facegpt.model.adapter import adapter_parameters
 from facegpt.model.face_head import FaceHead
 from facegpt.morphable.parameters import BLOCK_SIZES, FaceParameters
+from facegpt.training import head_stage
 from facegpt.training.collate import Collator
 from facegpt.training.config import ObjectiveWeights
 from facegpt.training.face_loss import FaceLoss
@@ -219,19 +220,31 @@ def test_head_learns_its_faces_and_nothing_else_moves(tmp_path: Path) -> None:
     assert float(folded.mean()) == pytest.approx(losses[-1], rel=0.02)
 
 
-def test_several_heads_are_averaged(tmp_path: Path) -> None:
+def test_several_heads_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, states = parts_and_states(tmp_path, faces=12)
+    before = parts.model.face_head.layers[-1].bias.detach().clone()
+
+    def learn(head: WhitenedHead, *given: Any) -> None:
+        number = given[-2]
+        with torch.no_grad():
+            head.others[-1].add_(float(number**2))
+
+    monkeypatch.setattr(head_stage, "_learn", learn)
+    loss = FaceLoss(parts.objective, WEIGHTS)
+    refit_head(parts.model, states, loss, HeadStage(heads=3, steps=1))
+    torch.testing.assert_close(parts.model.face_head.layers[-1].bias, before + 5 / 3)
+
+
+def test_every_head_reports_its_steps_and_goes_its_own_way(tmp_path: Path) -> None:
     learnt = {}
     for heads in (1, 2):
         parts, states = parts_and_states(tmp_path, faces=12)
-        reports: list[int] = []
+        steps: list[int] = []
         loss, stage = FaceLoss(parts.objective, WEIGHTS), HeadStage(heads, 4, 4)
-        refit_head(
-            parts.model, states, loss, stage, lambda step, _, seen=reports: seen.append(step)
-        )
-        assert reports == list(range(4 * heads))
+        refit_head(parts.model, states, loss, stage, lambda step, _, told=steps: told.append(step))
+        assert steps == list(range(4 * heads))
         learnt[heads] = parts.model.face_head.state_dict()
-    different = [not torch.allclose(learnt[1][name], learnt[2][name]) for name in learnt[1]]
-    assert any(different)
+    assert any(not torch.allclose(learnt[1][name], learnt[2][name]) for name in learnt[1])
 
 
 def test_same_seed_same_head(tmp_path: Path) -> None:

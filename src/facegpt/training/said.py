@@ -59,7 +59,7 @@ def composed_requests(
         count = min(_AT_ONCE, people - first)
         made = compose_faces(count, model, generator=generator)
         for said, drawn in zip(made.descriptions, made.theta.to_vector(), strict=True):
-            for text in (said.short, said.descriptions[0]):
+            for text in filter(None, (said.short, *said.descriptions[:1])):
                 texts.append(face_request("text", text, generator))
                 theta.append(drawn)
     return texts, torch.stack(theta)
