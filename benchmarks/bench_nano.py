@@ -2,9 +2,9 @@
 
     python benchmarks/bench_nano.py [WEIGHTS]
 
-Wall time with the threads that torch takes by itself. A photo is timed end to end: detection,
-alignment, prefill, errors, measurements, record. The first call of each kind is not counted: it
-compiles kernels and measures the population that percentiles refer to.
+Wall time with the threads that torch takes by itself, the fastest of some runs. A photo is timed
+end to end: detection, alignment, prefill, errors, measurements, record. The first call of each kind
+is not counted: it compiles kernels and measures the population that percentiles refer to.
 """
 
 import os
@@ -24,7 +24,7 @@ from facegpt.perception.images import load_image
 from facegpt.pipeline import FaceGPT
 
 TEXT = "an elderly man with a long thin face and a hooked nose, grinning"
-BATCH, REPEATS = 8, 5
+BATCH, REPEATS, STARTS = 8, 5, 3
 
 
 def fastest_seconds(work: Callable[[], object]) -> float:
@@ -59,7 +59,7 @@ def main() -> int:
     """Measure, print, and fail when a bar is missed."""
     weights = sys.argv[1] if len(sys.argv) > 1 else "nano"
     facegpt = FaceGPT.from_pretrained(weights)  # the first start also unpacks the language model
-    load = loading_seconds(weights)
+    load = min(loading_seconds(weights) for _ in range(STARTS))
     photo = load_image(skimage.data.astronaut())
     alone = fastest_seconds(lambda: facegpt.reconstruct_photos([photo]))
     batch = fastest_seconds(lambda: facegpt.reconstruct_photos([photo] * BATCH))

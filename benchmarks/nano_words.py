@@ -19,7 +19,6 @@ from pathlib import Path
 import tyro
 from report import Line, Table, write_json
 
-from facegpt.data.facts import population_for
 from facegpt.data.phrases_shape import PARTS, TRAITS, Trait
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
@@ -96,7 +95,7 @@ def main() -> None:
     for number, request in enumerate(asked):
         value = float(values[request.measurement][number])
         ends[request.measurement, request.degree][request.is_upper].append(value)
-    population = population_for(model)
+    population = default_population(model)
     lines = [
         Line(
             f"{measurement}{' (very)' if degree else ''}",

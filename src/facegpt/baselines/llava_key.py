@@ -26,7 +26,7 @@ from facegpt.data.landmark_text import (
     write_landmarks,
 )
 from facegpt.data.schema import LANDMARK_COUNT
-from facegpt.fitting.found import FoundFace, find_faces, split_by_photo
+from facegpt.fitting.found import FoundFace, find_faces_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, FitSettings, fit_faces
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.model import MorphableModel
@@ -92,7 +92,7 @@ class LlavaKey(PhotoMethod):
 
     def attempt_photos(self, photos: Sequence[Photo]) -> list[list[KeyAttempt]]:
         """Every face of every photo, largest first, those that failed too."""
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
+        by_photo = find_faces_of(photos, self.detector)
         found = [face for faces in by_photo for face in faces]
         attempts: list[KeyAttempt] = []
         for first in range(0, len(found), _FACES_AT_ONCE):

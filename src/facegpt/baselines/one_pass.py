@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from facegpt.fitting.found import FoundFace, find_faces, reconstruction_of, split_by_photo
+from facegpt.fitting.found import FoundFace, find_faces_of, reconstruction_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, measure_fit
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
@@ -66,7 +66,7 @@ class OnePass:
         Args:
             predict: Theta of some faces, in their order.
         """
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
+        by_photo = find_faces_of(photos, self.detector)
         found = [face for faces in by_photo for face in faces]
         results: list[FaceReconstruction] = []
         for first in range(0, len(found), _FACES_AT_ONCE):

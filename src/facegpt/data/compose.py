@@ -16,7 +16,7 @@ from torch import Tensor
 
 from facegpt.data.describe import Description
 from facegpt.data.emotions import RECIPES, glance, mixed_weights
-from facegpt.data.facts import population_for, read_faces
+from facegpt.data.facts import read_faces
 from facegpt.data.grammar import VOICES, dice_of
 from facegpt.data.people import MEN, Person, draw_people, voice_of
 from facegpt.data.wording import describe_reading
@@ -28,7 +28,7 @@ from facegpt.morphable.framing import CROP_SIZE, FIVE_POINT_TEMPLATE_PX, five_po
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.probe import ProbedFace, probe_of
-from facegpt.morphable.semantics import MEASUREMENTS, available, measure
+from facegpt.morphable.semantics import MEASUREMENTS, available, default_population, measure
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _typical(model: MorphableModel) -> dict[str, Tensor]:
 
 
 def _solve_typical(model: MorphableModel, block: str) -> Float[Tensor, "coefficient"]:
-    people = population_for(model)
+    people = default_population(model)
     names = [n for n in available(model) if MEASUREMENTS[n].block == block]
     if block == "expression":
         names = [n for n in names if n in _AT_REST + _TYPICAL]

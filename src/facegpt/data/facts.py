@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -22,9 +21,6 @@ from facegpt.morphable.semantics import (
     default_population,
     measure,
 )
-
-_POPULATIONS: "WeakKeyDictionary[MorphableModel, Population]" = WeakKeyDictionary()
-"""`default_population` hashes the model at every call; texts are made face by face."""
 
 _RANKED = ("shape", "albedo")
 
@@ -60,7 +56,7 @@ def read_faces(
     with torch.no_grad():
         values = measure(theta, model)
         ranked = {n: v for n, v in values.items() if MEASUREMENTS[n].block in _RANKED}
-        ranks = (population or population_for(model)).percentiles(ranked)
+        ranks = (population or default_population(model)).percentiles(ranked)
     columns = {name: v.tolist() for name, v in values.items()}
     standings = {name: r.tolist() for name, r in ranks.items()}
     grey = is_grey or [False] * len(theta)
@@ -72,13 +68,6 @@ def read_faces(
         )
         for i in range(len(theta))
     ]
-
-
-def population_for(model: MorphableModel) -> Population:
-    """The default population of a model, found once and kept as long as the model."""
-    if model not in _POPULATIONS:
-        _POPULATIONS[model] = default_population(model)
-    return _POPULATIONS[model]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Detection and alignment come before a method, the record after it; this module knows no method.
 """
 
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +26,9 @@ from facegpt.reconstruction import FaceReconstruction
 
 T = TypeVar("T")
 
+_MOST_THREADS = 4
+"""More only wait for dlib, which serves one at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
@@ -39,6 +44,16 @@ def find_faces(photo: Photo, detector: LandmarkDetector) -> list[FoundFace]:
     return [
         FoundFace(photo, face, align(photo, face.landmarks68_px)) for face in detector.detect(photo)
     ]
+
+
+def find_faces_of(photos: Sequence[Photo], detector: LandmarkDetector) -> list[list[FoundFace]]:
+    """Every face of every photo, as `find_faces`. Photos are searched beside each other: half of
+    the time goes into work that does not hold Python's lock."""
+    threads = min(len(photos), os.cpu_count() or 1, _MOST_THREADS)
+    if threads < 2:
+        return [find_faces(photo, detector) for photo in photos]
+    with ThreadPoolExecutor(threads, thread_name_prefix="facegpt-find") as pool:
+        return list(pool.map(lambda photo: find_faces(photo, detector), photos))
 
 
 def reconstruction_of(

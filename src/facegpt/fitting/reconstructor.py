@@ -7,7 +7,7 @@ This module knows no files: photos come in, typed results go out.
 from collections.abc import Sequence
 from functools import cached_property
 
-from facegpt.fitting.found import find_faces, reconstruction_of, split_by_photo
+from facegpt.fitting.found import find_faces_of, reconstruction_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, FitResult, FitSettings, fit_faces
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.registry import load_morphable_model
@@ -58,7 +58,7 @@ class AnalysisBySynthesis:
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, fitted in batches across the photos."""
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
+        by_photo = find_faces_of(photos, self.detector)
         found = [face for faces in by_photo for face in faces]
         licences = (*self.detector.licences, *self.encoder.licences)
         results = []

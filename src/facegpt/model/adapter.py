@@ -273,7 +273,8 @@ def load_merged(
     for name, tensor in own.items():
         tensor.copy_(tensors[name])
     for path, layer in layers.items():
-        down, up = (tensors[f"lora.{path}.{m}"].to(layer.weight.device) for m in "AB")
+        # Files hold bfloat16, whose products take seconds on processors that do not know it.
+        down, up = (tensors[f"lora.{path}.{m}"].to(layer.weight.device).float() for m in "AB")
         layer.weight += (up @ down) * (record.adapter.alpha / record.adapter.rank)
     return model.requires_grad_(False)
 

@@ -8,12 +8,13 @@ model, 17 per picture. It knows how the parts fit and how trained weights come b
 import copy
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
@@ -21,7 +22,6 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
-    PreTrainedModel,
 )
 from transformers.image_utils import PILImageResampling
 from transformers.initialization import no_init_weights
@@ -102,9 +102,13 @@ def build_nano(
     # Modules draw their first weights from the global generator, which is left as it was.
     with torch.random.fork_rng(devices=[]):
         tower = vision or _new_tower(generator)
-        processor = build_nano_processor(base_folder, tower.config.image_size)
-        nn.Module.to(tower, dtype)
-        backbone = _build_backbone(base_folder, processor, tower, generator)
+        with ThreadPoolExecutor(1) as beside:  # a third of a second, while the tokenizer is read
+            base = beside.submit(_read_base, base_folder, dtype)
+            processor = build_nano_processor(base_folder, tower.config.image_size)
+            nn.Module.to(tower, dtype)
+            backbone = _build_backbone(base_folder, processor, tower, generator)
+            _fill_language_model(backbone, base.result())
+        _reset_projector(backbone, generator)
         names = ("theta_size", "theta_center", "theta_scale", "image_size")
         fields = {name: getattr(tower.config, name) for name in names} | config
         model = FaceGPTForConditionalGeneration.wrap(
@@ -227,22 +231,25 @@ def _build_backbone(
     with no_init_weights():
         backbone = LlavaForConditionalGeneration._from_config(config, dtype=tower.dtype)
     backbone.model.vision_tower = tower
-    _fill_language_model(backbone.model.language_model, base_folder)
-    backbone.tie_weights()
-    _reset_projector(backbone, generator)
     return backbone.eval()
 
 
-@torch.no_grad()
-def _fill_language_model(decoder: PreTrainedModel, base_folder: Path) -> None:
-    """Copy the weights of the base; the rows of new tokens are the mean of the others."""
+def _read_base(base_folder: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights of the base by the names that they have in the decoder."""
     stored = load_file(base_folder / BASE_WEIGHTS_FILE)
-    state = {name.removeprefix("model."): weight for name, weight in stored.items()}
+    return {k.removeprefix("model."): weight.to(dtype) for k, weight in stored.items()}
+
+
+@torch.no_grad()
+def _fill_language_model(backbone: LlavaForConditionalGeneration, state: dict[str, Tensor]) -> None:
+    """Take the weights of the base; the rows of new tokens are the mean of the others."""
+    decoder = backbone.model.language_model
     rows = state["embed_tokens.weight"]
     mean = rows.float().mean(dim=0, keepdim=True).to(rows.dtype)
     new = decoder.config.vocab_size - len(rows)
     state["embed_tokens.weight"] = torch.cat([rows, mean.expand(new, -1)])
-    decoder.load_state_dict(state)
+    decoder.load_state_dict(state, assign=True)
+    backbone.tie_weights()
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.initialization import no_init_weights
 
 from facegpt.model.adapter import CONFIG_FILE, WEIGHTS_FILE, save_adapter
 from facegpt.model.configuration_vision import FaceVisionConfig
@@ -184,7 +185,8 @@ def load_tower(folder: Path, record: NanoRecord) -> FaceVisionModel:
         unknown = record.vision.keys() - set(_VISION_FIELDS)
         if unknown:
             raise ValueError(f"unknown fields {sorted(unknown)}")
-        tower = FaceVisionModel(FaceVisionConfig(**record.vision))
+        with no_init_weights():  # they are all read
+            tower = FaceVisionModel(FaceVisionConfig(**record.vision))
         tower.load_state_dict(load_file(folder / _TOWER))
     except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise NanoWeightsError(

@@ -8,11 +8,11 @@ This module knows no identity: blendshape offsets are the same for everybody.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from facegpt.morphable.model import MorphableModel
@@ -43,17 +43,40 @@ def fit_blendshapes(
     offset = (expression.detach() @ model.expression_mm.flatten(1)).double()[0]
     if not model.arkit_names:
         return BlendshapeFit({}, *_lengths_mm(offset))
-    shapes = model.arkit_mm.flatten(1).double()
-    # The problem has as many unknowns as shapes: reduce it to that size before solving.
-    values, directions = torch.linalg.eigh(shapes @ shapes.T)
-    strong = values > _INDEPENDENT * values[-1]
-    root = directions[:, strong] * values[strong].sqrt()
-    target = (directions[:, strong] / values[strong].sqrt()).T @ (shapes @ offset)
-    solution = lsq_linear(root.T.numpy(), target.numpy(), bounds=(0.0, 1.0), method="bvls")
+    from scipy.optimize import lsq_linear  # half a second that is not spent on import facegpt
+
+    span = _span_of(model)
+    target = span.inverse_root @ (span.shapes @ offset)
+    solution = lsq_linear(span.root.numpy(), target.numpy(), bounds=(0.0, 1.0), method="bvls")
     weights = np.clip(solution.x, 0.0, 1.0)
-    rest = offset - torch.from_numpy(weights) @ shapes
+    rest = offset - torch.from_numpy(weights) @ span.shapes
     named = {name: float(w) for name, w in zip(model.arkit_names, weights, strict=True)}
     return BlendshapeFit(named, *_lengths_mm(rest))
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The blendshapes of a model. A fit has as many unknowns as shapes and three equations per
+    vertex: |root @ weights - inverse_root @ shapes @ offset| is smallest for the same weights."""
+
+    shapes: Float[Tensor, "shape flat"]
+    root: Float[Tensor, "direction shape"]
+    inverse_root: Float[Tensor, "direction shape"]
+
+
+_SPANS: "WeakKeyDictionary[MorphableModel, _Span]" = WeakKeyDictionary()
+
+
+def _span_of(model: MorphableModel) -> _Span:
+    """Found once and kept as long as the model."""
+    if model not in _SPANS:
+        shapes = model.arkit_mm.flatten(1).double()
+        values, directions = torch.linalg.eigh(shapes @ shapes.T)
+        strong = values > _INDEPENDENT * values[-1]
+        roots = values[strong].sqrt()
+        directions = directions[:, strong]
+        _SPANS[model] = _Span(shapes, (directions * roots).T, (directions / roots).T)
+    return _SPANS[model]
 
 
 def arkit_weights(

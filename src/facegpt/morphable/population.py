@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -60,10 +61,18 @@ class Population:
         """The share of the population below each value, 0-100, linear between quantiles and flat
         beyond the ends.
 
+        Args:
+            values: Tensors of one shape, as `measure` gives them.
+
         Raises:
             ValueError: A measurement is not in this population.
         """
-        return {name: _interpolate(value, self._of(name)) for name, value in values.items()}
+        if not values:
+            return {}
+        tables = torch.stack([self._of(name) for name in values])
+        stacked = torch.stack(list(values.values()))
+        ranks = _interpolate(stacked.view(len(stacked), -1), tables).view_as(stacked)
+        return dict(zip(values, ranks, strict=True))
 
     def value_at(self, name: str, percentile: float) -> float:
         """The value with this share of the population below it.
@@ -118,7 +127,8 @@ class Population:
 
 
 def _interpolate(value: Tensor, table: Tensor) -> Tensor:
-    """Mean of the ranks from both sides: they differ only at a value that many share."""
+    """Ranks in the table of the same row: the mean from both sides, which differ only at a value
+    that many share."""
     table = table.to(value)
     ranks = [_rank(value, table, right=right) for right in (False, True)]
     return (ranks[0] + ranks[1]) / 2
@@ -127,7 +137,7 @@ def _interpolate(value: Tensor, table: Tensor) -> Tensor:
 def _rank(value: Tensor, table: Tensor, *, right: bool) -> Tensor:
     above = torch.searchsorted(table, value.detach().contiguous(), right=right)
     above = above.clamp(1, QUANTILES - 1)
-    low, high = table[above - 1], table[above]
+    low, high = table.gather(1, above - 1), table.gather(1, above)
     smallest = torch.finfo(table.dtype).tiny
     return above - 1 + ((value - low) / (high - low).clamp(min=smallest)).clamp(0, 1)
 
@@ -163,12 +173,22 @@ def prior_population(model: MorphableModel) -> Population:
     return _PRIORS[key]
 
 
+_DEFAULTS: "WeakKeyDictionary[MorphableModel, Population]" = WeakKeyDictionary()
+
+
 def default_population(model: MorphableModel) -> Population:
-    """The prior population, with the rows of `population_<model>.json` where that file exists.
+    """The prior population, with the rows of `population_<model>.json` where that file exists;
+    found once and kept as long as the model.
 
     Raises:
         ValueError: The file is there and broken.
     """
+    if model not in _DEFAULTS:
+        _DEFAULTS[model] = _find_default(model)
+    return _DEFAULTS[model]
+
+
+def _find_default(model: MorphableModel) -> Population:
     measured = ASSETS / f"population_{model.name}.json"
     prior = prior_population(model)
     return prior.with_rows_of(Population.load(measured)) if measured.is_file() else prior

@@ -14,8 +14,6 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
-from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 
 from facegpt.morphable.colour import LUMINANCE_WEIGHTS
 from facegpt.morphable.framing import CROP_SIZE
@@ -93,6 +91,8 @@ def skin_mask(
     certain = certain_skin(landmarks68_px) & outline
     if is_grey or certain.sum() < _FEWEST_PIXELS:
         return outline
+    from scipy import ndimage  # half a second, and only photos need it
+
     odds = np.zeros(outline.shape)
     colours = relative_colours(crop[outline], own_skin_colour(crop[certain]))
     odds[outline] = np.clip(skin_log_odds(colours), -15, 15)
@@ -137,6 +137,8 @@ def face_outline(
     Args:
         forehead: How far the outline rises above the brows, in distances of nose bridge and chin.
     """
+    from scipy.spatial import ConvexHull, QhullError
+
     points = np.asarray(landmarks68_px, np.float64)
     raised = points[17:27] - (points[8] - points[27]) * forehead
     corners = np.concatenate([points, raised])
@@ -184,6 +186,8 @@ def _without_specks(
     mask: Bool[np.ndarray, "224 224"], outline: Bool[np.ndarray, "224 224"]
 ) -> Bool[np.ndarray, "224 224"]:
     """Small islands removed and small gaps closed: highlights are skin, lonely pixels are not."""
+    from scipy import ndimage
+
     for kept in (True, False):
         regions, _ = cast("tuple[np.ndarray, int]", ndimage.label((mask == kept) & outline))
         small = np.bincount(regions.ravel()) < _SPECK_PX

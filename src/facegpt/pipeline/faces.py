@@ -20,7 +20,6 @@ from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.semantics import describe_record
 from facegpt.perception.images import Photo
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.rendering.results import save_reconstruction
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ class ImaginedFace:
 
     def save(self, directory: Path, formats: Sequence[str] | None = None) -> list[Path]:
         """Write head.glb, head.obj, head.ply, portrait.png and face.json, or some of them."""
-        return save_reconstruction(self.reconstruction, self.model, None, directory, formats)
+        return _save(self.reconstruction, self.model, None, directory, formats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +83,23 @@ class PhotoFace:
 
     def save(self, directory: Path, formats: Sequence[str] | None = None) -> list[Path]:
         """Write head.glb, head.obj, head.ply, overlay.png and face.json, or some of them."""
-        return save_reconstruction(self.reconstruction, self.model, self.photo, directory, formats)
+        return _save(self.reconstruction, self.model, self.photo, directory, formats)
 
 
 AnsweredFace = ImaginedFace | PhotoFace
+
+
+def _save(
+    face: FaceReconstruction,
+    model: MorphableModel,
+    photo: Photo | None,
+    directory: Path,
+    formats: Sequence[str] | None,
+) -> list[Path]:
+    # Textures, portraits and file formats take a third of a second to import: not before a save.
+    from facegpt.rendering.results import save_reconstruction
+
+    return save_reconstruction(face, model, photo, directory, formats)
 
 
 def imagined_face(

@@ -209,7 +209,7 @@ class Network:
         ]
 
     def _prefill(self, conversations: Sequence[Conversation]) -> FaceParameters:
-        batch = self._batch(conversations, 0)
+        batch = self._until_last_face(self._batch(conversations, 0))
         with self._lock:
             output = self.model.predict_faces(**batch)
         assert output.theta is not None
@@ -221,6 +221,13 @@ class Network:
                 f"{self.processor.face_token}; end each with an answer that does"
             )
         return bounded(output.theta[[last[row] for row in range(len(conversations))]])
+
+    def _until_last_face(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Without the tokens behind every `<FACE>`: no state in front of them hears of them."""
+        tokens = batch["input_ids"]
+        columns = (tokens == self.model.config.face_token_id).any(dim=0).nonzero()
+        end = int(columns.max()) + 1 if len(columns) else tokens.shape[1]
+        return {k: v[:, :end] if v.shape == tokens.shape else v for k, v in batch.items()}
 
     def _batch(self, conversations: Sequence[Conversation], room: int) -> dict[str, Any]:
         batch = self.processor.batch(

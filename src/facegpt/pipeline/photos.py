@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from facegpt.data.face_note import face_notes
-from facegpt.fitting.found import FoundFace, find_faces, reconstruction_of, split_by_photo
+from facegpt.fitting.found import (
+    FoundFace,
+    find_faces,
+    find_faces_of,
+    reconstruction_of,
+    split_by_photo,
+)
 from facegpt.fitting.synthesis import FaceBatch, FitResult, FitSettings, fit_faces, measure_fit
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
@@ -61,7 +67,7 @@ class PhotoReader:
 
     def reconstruct_photos(self, photos: Sequence[Photo]) -> list[list[FaceReconstruction]]:
         """Every face of every photo, largest first, predicted in batches across the photos."""
-        by_photo = [find_faces(photo, self.detector) for photo in photos]
+        by_photo = find_faces_of(photos, self.detector)
         found = [face for faces in by_photo for face in faces]
         results = []
         for first in range(0, len(found), _FACES_AT_ONCE):

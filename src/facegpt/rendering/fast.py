@@ -1,7 +1,9 @@
 """numba kernels as torch functions with gradients: normals, shading, interpolation, rasterising.
 
 CPU tensors only. The images of a batch run on a thread pool that is made anew after a fork. Each
-function has its slow twin in plain torch (`reference.py`), which tests hold it to.
+function has its slow twin in plain torch (`reference.py`), which tests hold it to. Kernels are
+imported where they are called: numba takes a quarter of a second, and who asks for theta alone
+renders nothing.
 """
 
 import os
@@ -16,8 +18,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from facegpt.geometry.lighting import HARMONIC_SCALE
-from facegpt.rendering import numba_kernels as kernels
-from facegpt.rendering import surface_kernels
 
 _pool: ThreadPoolExecutor | None = None
 _local = threading.local()
@@ -67,6 +67,8 @@ def rasterize_numba(
     screen: Tensor, triangles: Tensor, height: int, width: int, *, cull_back: bool = True
 ) -> Tensor:
     """`Rasterizer` by numba; see `rasterizer.py`."""
+    from facegpt.rendering.numba_kernels import rasterize_one
+
     points = screen.detach().contiguous().numpy()
     faces = triangles.contiguous().numpy()
     ids = torch.empty(len(points), height, width, dtype=torch.int32)
@@ -74,7 +76,7 @@ def rasterize_numba(
 
     def one(i: int) -> None:
         nearest, corners = _scratch(height, width, points.shape[1])
-        kernels.rasterize_one(points[i], faces, cull_back, out[i], nearest, corners)
+        rasterize_one(points[i], faces, cull_back, out[i], nearest, corners)
 
     _each_image(one, len(points))
     return ids
@@ -83,16 +85,20 @@ def rasterize_numba(
 class _Normals(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vertices: Tensor, triangles: Tensor) -> Tensor:
+        from facegpt.rendering.surface_kernels import normals_forward
+
         vertices = vertices.detach().contiguous()
         total, normals = torch.empty_like(vertices), torch.empty_like(vertices)
         v, f, t, n = (x.numpy() for x in (vertices, triangles, total, normals))
-        _each_image(lambda i: surface_kernels.normals_forward(v[i], f, t[i], n[i]), len(v))
+        _each_image(lambda i: normals_forward(v[i], f, t[i], n[i]), len(v))
         ctx.save_for_backward(vertices, triangles, total, normals)
         return normals
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from facegpt.rendering.surface_kernels import normals_backward
+
         vertices, triangles, total, normals = ctx.saved_tensors
         scratch, result = torch.empty_like(vertices), torch.empty_like(vertices)
         v, f, t, n, g, s, r = (
@@ -101,7 +107,7 @@ class _Normals(torch.autograd.Function):
         )
 
         def one(i: int) -> None:
-            surface_kernels.normals_backward(v[i], f, t[i], n[i], g[i], s[i], r[i])
+            normals_backward(v[i], f, t[i], n[i], g[i], s[i], r[i])
 
         _each_image(one, len(v))
         return result, None
@@ -110,18 +116,22 @@ class _Normals(torch.autograd.Function):
 class _Shade(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, albedo: Tensor, normals: Tensor, light: Tensor) -> Tensor:
+        from facegpt.rendering.surface_kernels import shade_forward
+
         albedo, normals = albedo.detach().contiguous(), normals.detach().contiguous()
         scale = light.new_tensor(HARMONIC_SCALE).view(1, 9, 1)
         light = (light.detach() * scale).contiguous()
         colour = torch.empty_like(albedo)
         a, n, s, c = (x.numpy() for x in (albedo, normals, light, colour))
-        _each_image(lambda i: surface_kernels.shade_forward(a[i], n[i], s[i], c[i]), len(a))
+        _each_image(lambda i: shade_forward(a[i], n[i], s[i], c[i]), len(a))
         ctx.save_for_backward(albedo, normals, light, scale)
         return colour
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from facegpt.rendering.surface_kernels import light_backward, shade_backward
+
         albedo, normals, light, scale = ctx.saved_tensors
         results = [torch.empty_like(x) for x in (albedo, normals, light)]
         a, n, s, g, ga, gn, gs = (
@@ -129,8 +139,8 @@ class _Shade(torch.autograd.Function):
         )
 
         def one(i: int) -> None:
-            surface_kernels.shade_backward(a[i], n[i], s[i], g[i], ga[i], gn[i])
-            surface_kernels.light_backward(a[i], n[i], g[i], gs[i])
+            shade_backward(a[i], n[i], s[i], g[i], ga[i], gn[i])
+            light_backward(a[i], n[i], g[i], gs[i])
 
         _each_image(one, len(a))
         return results[0], results[1], results[2] * scale
@@ -141,6 +151,8 @@ class _Interpolate(torch.autograd.Function):
     def forward(
         ctx: Any, screen: Tensor, values: Tensor, ids: Tensor, triangles: Tensor, perspective: bool
     ) -> Tensor:
+        from facegpt.rendering.numba_kernels import interpolate_forward
+
         screen, values = screen.detach().contiguous(), values.detach().contiguous()
         # Planes in memory, as photos and losses have them; mixed layouts are slow to compare.
         planes = values.new_empty(len(ids), values.shape[-1], *ids.shape[1:])
@@ -148,7 +160,7 @@ class _Interpolate(torch.autograd.Function):
         s, v, t, f, out = (x.numpy() for x in (screen, values, ids, triangles, image))
 
         def one(i: int) -> None:
-            kernels.interpolate_forward(s[i], v[i], t[i], f, perspective, out[i])
+            interpolate_forward(s[i], v[i], t[i], f, perspective, out[i])
 
         _each_image(one, len(s))
         ctx.save_for_backward(screen, values, ids, triangles)
@@ -158,6 +170,8 @@ class _Interpolate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from facegpt.rendering.numba_kernels import interpolate_backward
+
         screen, values, ids, triangles = ctx.saved_tensors
         results = [torch.empty_like(screen), torch.empty_like(values)]
         grad = grad.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
@@ -166,7 +180,7 @@ class _Interpolate(torch.autograd.Function):
         )
 
         def one(i: int) -> None:
-            kernels.interpolate_backward(s[i], v[i], t[i], f, ctx.perspective, g[i], gs[i], gv[i])
+            interpolate_backward(s[i], v[i], t[i], f, ctx.perspective, g[i], gs[i], gv[i])
 
         _each_image(one, len(s))
         return results[0], results[1], None, None, None
