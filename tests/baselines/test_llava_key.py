@@ -9,12 +9,14 @@ import torch
 
 from facegpt.baselines.llava_key import LlavaKey
 from facegpt.data.landmark_text import write_landmarks
+from facegpt.evaluation.answering import ToldPoints, photo_outcomes
 from facegpt.fitting.found import find_faces
 from facegpt.fitting.photos import PhotoReconstructor
 from facegpt.fitting.synthesis import FitSettings
 from facegpt.losses import mean_light
 from facegpt.model.nano_weights import NanoWeightsError
 from facegpt.morphable.model import MorphableModel
+from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.images import load_image
 from facegpt.pipeline.errors import RequestError
 from facegpt.reconstruction import FaceReconstruction, FaceReconstructor
@@ -55,6 +57,22 @@ def test_written_points_are_fitted_and_a_silent_model_fails(
     assert again.errors == pytest.approx(good.reconstruction.errors, rel=1e-5)
     assert (bad.said, bad.reconstruction) == ("I see a person.", None)
     assert bad.points.problem.startswith("0 of 68 points")
+
+
+def test_a_benchmark_hears_why_there_is_no_face(
+    key: LlavaKey, photo: np.ndarray, truth: torch.Tensor
+) -> None:
+    alone = replace(key, detector=Knows(key.detector.landmarks68_px), settings=FitSettings(steps=0))
+    photos = [load_image(image) for image in (photo, nobody(), photo)]
+    with saying(key.network, write_landmarks(truth), "I see a person."):
+        made, nobody_there, unread = photo_outcomes(alone, photos)
+    assert isinstance(made, FaceParameters)
+    assert nobody_there == "there is no face in the photo"
+    assert unread == "0 of 68 points could be read, 34 are needed"
+    with saying(key.network, "Who knows?", write_landmarks(truth)):
+        unread, made = ToldPoints(alone).faces_of_texts(["A man.", "A woman."])
+    assert isinstance(made, FaceParameters)
+    assert unread == "0 of 68 points could be read, 34 are needed"
 
 
 def test_it_follows_what_is_written_not_what_was_detected(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from facegpt.baselines.mean_face import MeanFace
 from facegpt.cli import exports as command
+from facegpt.evaluation.answering import NamedReconstructor
 from facegpt.evaluation.exports import (
     ExportError,
     ExportOutcome,
@@ -21,7 +22,6 @@ from facegpt.evaluation.exports import (
     write_realy_template,
 )
 from facegpt.evaluation.exports.meshes import outer_model
-from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.registration import Similarity
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters

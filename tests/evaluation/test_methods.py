@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from facegpt.baselines.errors import BaselineWeightsError
+from facegpt.data.schema import FaceRow
+from facegpt.data.shards import Manifest, write_manifest, write_shard
 from facegpt.evaluation.methods import (
     MethodError,
     MethodName,
@@ -16,6 +19,7 @@ from facegpt.evaluation.methods import (
     text_method,
 )
 from facegpt.model.nano_weights import NanoWeightsError
+from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 
 
 def test_names_that_stand_alone() -> None:
@@ -32,6 +36,44 @@ def test_names_with_a_folder(tmp_path: Path) -> None:
     assert (written.label, written.program, written.folder) == ("deca", "deca", tmp_path)
     commands = [name.command_text for name in (refined, written)]
     assert commands == ["mine+refine=FOLDER", "external:deca=FOLDER"]
+
+
+def test_a_baseline_with_a_name_of_its_own(tmp_path: Path) -> None:
+    names = parse_methods([f"regression={tmp_path}", f"again=regression:{tmp_path}"])
+    assert names[1] == MethodName("again", "regression", tmp_path)
+    assert [n.command_text for n in names] == ["regression=FOLDER", "again=regression:FOLDER"]
+    strange = tmp_path / "nano:7b"
+    strange.mkdir()
+    assert parse_method(f"mine={strange}") == MethodName("mine", "weights", strange)
+    with pytest.raises(MethodError, match="no folder /no/such; .* again=regression:FOLDER"):
+        parse_method("again=regression:/no/such")
+
+
+def test_the_average_of_fitted_faces_is_a_floor(tmp_path: Path, tiny_face_model) -> None:
+    thetas = [torch.arange(PARAMETER_COUNT) * 0.01, None, torch.full((PARAMETER_COUNT,), 0.5)]
+    save_faces(tmp_path, thetas)
+    name = parse_method(f"average-fit={tmp_path}")
+    workshop = Workshop()
+    vars(workshop)["model"] = tiny_face_model
+    first, second = text_method(name, workshop).faces_of_texts(["A man.", "A woman."])
+    assert isinstance(first, FaceParameters)
+    expected = (thetas[0] + thetas[2]) / 2
+    torch.testing.assert_close(first.to_vector()[0], expected)
+    assert second is first
+    assert photo_method(name, workshop).name == "average-fit"
+    save_faces(tmp_path, [None])
+    with pytest.raises(MethodError, match="have no theta"):
+        text_method(name, workshop)
+
+
+def save_faces(folder: Path, thetas: list[torch.Tensor | None]) -> None:
+    """What `facegpt data build` writes, without pictures."""
+    rows = [
+        FaceRow(str(i), "a.png", b"", b"", b"", torch.zeros(68, 2), False, theta, "fit")
+        for i, theta in enumerate(thetas)
+    ]
+    shard = write_shard(folder, 0, rows, photos=len(rows), problems_end=0)
+    write_manifest(folder, Manifest({}, len(rows), (shard,)))
 
 
 def test_what_a_method_reads(tmp_path: Path) -> None:

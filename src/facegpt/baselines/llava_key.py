@@ -54,6 +54,11 @@ class KeyAttempt:
     reconstruction: FaceReconstruction | None
     """None if too little could be read: `points.problem` says what is wrong."""
 
+    @property
+    def outcome(self) -> FaceParameters | str:
+        """Theta, or what is wrong with the points."""
+        return self.reconstruction.parameters if self.reconstruction else self.points.problem
+
 
 @dataclass(frozen=True, eq=False)
 class LlavaKey(PhotoMethod):
@@ -98,6 +103,13 @@ class LlavaKey(PhotoMethod):
         for first in range(0, len(found), _FACES_AT_ONCE):
             attempts += self._attempt_faces(found[first : first + _FACES_AT_ONCE])
         return split_by_photo(attempts, [len(faces) for faces in by_photo])
+
+    def outcomes_of_photos(self, photos: Sequence[Photo]) -> list[FaceParameters | str]:
+        """Theta of the largest face of every photo, or why there is none."""
+        return [
+            attempts[0].outcome if attempts else "there is no face in the photo"
+            for attempts in self.attempt_photos(photos)
+        ]
 
     @overload
     def imagine(  # pyright: ignore[reportOverlappingOverload]  (a text is a sequence of texts, too)

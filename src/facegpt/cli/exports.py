@@ -10,8 +10,9 @@ import tyro
 from facegpt.cli.loading import progress_bar
 
 if TYPE_CHECKING:
+    from facegpt.evaluation.answering import NamedReconstructor
     from facegpt.evaluation.exports import ExportOutcome
-    from facegpt.evaluation.methods import MethodName, NamedReconstructor
+    from facegpt.evaluation.methods import MethodName
     from facegpt.morphable.parameters import FaceParameters
 
 exports_app = tyro.extras.SubcommandApp()

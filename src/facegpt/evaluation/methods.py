@@ -1,8 +1,9 @@
 """Methods by the names that commands take: `nano`, `fit`, `vision=FOLDER`, `external:deca=FOLDER`.
 
-One place for exports and benchmarks. A new method is one entry of `PHOTO_METHODS` (it reads photos)
-or of `TEXT_METHODS` (it reads texts), or of both. What other programs wrote to disk is no method
-that can be asked; `MethodName.program` says whose files they are.
+One place for exports and benchmarks; what a method must be able to do is in `answering.py`. A new
+method is one entry of `PHOTO_METHODS` (it reads photos) or of `TEXT_METHODS` (it reads texts), or
+of both. What other programs wrote to disk is no method that can be asked; `MethodName.program` says
+whose files they are.
 """
 
 import difflib
@@ -12,16 +13,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+
+import torch
 
 from facegpt.baselines.estimated import EstimatedFaces
 from facegpt.baselines.external import external_method
 from facegpt.baselines.llava_key import LlavaKey
 from facegpt.baselines.mean_face import MeanFace
 from facegpt.baselines.regression import Regression
+from facegpt.data.table import FaceTable
 from facegpt.data.theta import TowerTheta
+from facegpt.evaluation.answering import (
+    Imagination,
+    NamedReconstructor,
+    OneFaceForAllTexts,
+    TextMethod,
+    ToldPoints,
+)
 from facegpt.fitting import AnalysisBySynthesis
-from facegpt.fitting.photos import PhotoReconstructor
 from facegpt.model.base_llm import Progress
 from facegpt.model.nano import NANO_WEIGHTS
 from facegpt.morphable.model import MorphableModel
@@ -29,7 +38,7 @@ from facegpt.morphable.parameters import FaceParameters
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.detection import DlibDetector
 from facegpt.perception.landmarks import LandmarkDetector
-from facegpt.pipeline import FaceGPT, ImaginedFace
+from facegpt.pipeline import FaceGPT
 
 _EXTERNAL, _REFINE, _WEIGHTS = "external:", "+refine", "weights"
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
@@ -37,30 +46,6 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 
 class MethodError(ValueError):
     """A method has no such name, lacks its folder, or does not read what is to be measured."""
-
-
-@runtime_checkable
-class NamedReconstructor(PhotoReconstructor, Protocol):
-    """A method for photos that says its name."""
-
-    @property
-    def name(self) -> str:
-        """What records say."""
-        ...
-
-
-@runtime_checkable
-class TextMethod(Protocol):
-    """A method that makes faces from texts alone."""
-
-    @property
-    def model(self) -> MorphableModel:
-        """What its theta means."""
-        ...
-
-    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
-        """The likeliest face of every text, in the same order; None where it makes none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +83,10 @@ class MethodName:
         """How to ask for it, without the way to the folder, which is another one elsewhere."""
         if self.folder is None:
             return self.kind
-        return f"{self.kind if self.program else self.label}=FOLDER"
+        if self.program:
+            return f"{self.kind}=FOLDER"
+        known = self.kind == self.label or self.kind.startswith(_WEIGHTS)
+        return f"{self.label}=FOLDER" if known else f"{self.label}={self.kind}:FOLDER"
 
     def fingerprint(self) -> str:
         """Changes when the files behind the method change; empty where there are none."""
@@ -137,30 +125,6 @@ class Workshop:
         return self._loaded[folder]
 
 
-@dataclass(frozen=True, eq=False)
-class Imagination:
-    """What imagines faces, as a method for texts: the first face of each answer counts."""
-
-    model: MorphableModel
-    imagine: Callable[[list[str]], list[list[ImaginedFace]]]
-    """Faces of every text; an empty list where it makes none."""
-
-    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
-        """The first face of every text."""
-        return [faces[0].theta if faces else None for faces in self.imagine(list(texts))]
-
-
-@dataclass(frozen=True, eq=False)
-class MeanFaceOfTexts:
-    """The same face for every text: the floor."""
-
-    model: MorphableModel
-
-    def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
-        """Theta of the mean face, so many times."""
-        return [FaceParameters.zeros(1) for _ in texts]
-
-
 PhotoMaker = Callable[[MethodName, Workshop], NamedReconstructor]
 TextMaker = Callable[[MethodName, Workshop], TextMethod]
 
@@ -191,9 +155,18 @@ def _llava_key(name: MethodName, workshop: Workshop) -> LlavaKey:
     return LlavaKey.load(name.folder, detector=workshop.detector)
 
 
-def _told_llava_key(name: MethodName, workshop: Workshop) -> TextMethod:
-    key = _llava_key(name, workshop)
-    return Imagination(key.model, key.imagine)
+def _average_face(name: MethodName) -> FaceParameters:
+    """Mean theta of the faces that `facegpt data build` wrote into a folder."""
+    assert name.folder is not None
+    rows = [row for row in FaceTable(name.folder).column("theta") if row is not None]
+    if not rows:
+        raise MethodError(f"the faces in {name.folder} have no theta; build them with one")
+    theta = torch.tensor(rows, dtype=torch.float32).mean(dim=0, keepdim=True)
+    return FaceParameters.from_vector(theta)
+
+
+def _average_of_photos(name: MethodName, workshop: Workshop) -> NamedReconstructor:
+    return MeanFace(workshop.model, workshop.detector, _average_face(name), name.kind)
 
 
 PHOTO_METHODS: dict[str, PhotoMaker] = {
@@ -206,14 +179,16 @@ PHOTO_METHODS: dict[str, PhotoMaker] = {
     "regression": _regression,
     "llava-key": _llava_key,
     "mean-face": lambda name, workshop: MeanFace(workshop.model, workshop.detector),
+    "average-fit": _average_of_photos,
 }
 """Kind -> how a method for photos is made."""
 
 TEXT_METHODS: dict[str, TextMaker] = {
     "nano": _written,
     "weights": _written,
-    "llava-key": _told_llava_key,
-    "mean-face": lambda name, workshop: MeanFaceOfTexts(workshop.model),
+    "llava-key": lambda name, workshop: ToldPoints(_llava_key(name, workshop)),
+    "mean-face": lambda name, workshop: OneFaceForAllTexts(workshop.model),
+    "average-fit": lambda name, workshop: OneFaceForAllTexts(workshop.model, _average_face(name)),
 }
 """Kind -> how a method for texts is made."""
 
@@ -224,11 +199,17 @@ WITHOUT_FOLDER = ("nano", "nano+refine", "fit", "mean-face")
 """Kinds that are named alone; all others want `=FOLDER`."""
 
 
+def kinds_with_folder() -> set[str]:
+    """Kinds that want `=FOLDER`; `weights` and `weights+refine` are FaceGPT."""
+    return {*PHOTO_METHODS, *TEXT_METHODS} - {*WITHOUT_FOLDER}
+
+
 def parse_method(text: str) -> MethodName:
     """A method by its name.
 
     `NAME=FOLDER` with a name of one's own is FaceGPT with the weights of that folder; with
-    `NAME+refine=FOLDER` its predictions are fitted to the photos.
+    `NAME+refine=FOLDER` its predictions are fitted to the photos. `NAME=KIND:FOLDER` gives a
+    baseline a name of one's own: `regression-2=regression:FOLDER`.
 
     Raises:
         MethodError: There is no such method, or its folder is missing.
@@ -247,9 +228,12 @@ def parse_method(text: str) -> MethodName:
         raise MethodError(
             f"{text!r}: the name before = must be up to 40 letters, digits, '.', '_', '+' or '-'"
         )
-    kind = name
-    if name not in PHOTO_METHODS and name not in TEXT_METHODS:
-        kind = f"{_WEIGHTS}{_REFINE}" if name.endswith(_REFINE) else _WEIGHTS
+    if name in kinds_with_folder():
+        return MethodName(name, name, _existing(text, folder))
+    kind, colon, rest = folder.partition(":")
+    if colon and kind in kinds_with_folder():
+        return MethodName(name, kind, _existing(text, rest))
+    kind = f"{_WEIGHTS}{_REFINE}" if name.endswith(_REFINE) else _WEIGHTS
     return MethodName(name, kind, _existing(text, folder))
 
 
@@ -334,7 +318,7 @@ def _existing(text: str, folder: str) -> Path:
     if not folder or not path.is_dir():
         raise MethodError(
             f"method {text!r}: there is no folder {folder or '(none was given)'}; name it as "
-            f"{text.partition('=')[0]}=FOLDER"
+            f"{text.removesuffix(folder)}FOLDER"
         )
     return path
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from facegpt.cli.evaluate import evaluate_app
 from facegpt.evaluation import methods
+from facegpt.evaluation.answering import TextMethod
 from facegpt.evaluation.benchmarks.crops import write_crops
 from facegpt.evaluation.benchmarks.photo_data import Selection, read_photo_sets
 from facegpt.evaluation.benchmarks.rows import read_rows
@@ -128,19 +129,19 @@ def test_a_text_that_becomes_no_face(
     pytest.importorskip("trimesh")
     made = FaceParameters.zeros(1)
 
-    def speechless(name: methods.MethodName, workshop: methods.Workshop) -> methods.TextMethod:
+    def speechless(name: methods.MethodName, workshop: methods.Workshop) -> TextMethod:
         class Half:
             model = workshop.model
 
-            def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | None]:
-                return [made if "1" in text else None for text in texts]
+            def faces_of_texts(self, texts: Sequence[str]) -> list[FaceParameters | str]:
+                return [made if "1" in text else "it was lost for words" for text in texts]
 
         return Half()
 
     monkeypatch.setitem(methods.TEXT_METHODS, "half", speechless)
     outcome = run(data.folder, tmp_path / "out", f"half={tmp_path}", table="table1")
     cell = next(r for r in outcome.rows if r.method == "half").cells["implicit.chamfer_mm"]
-    assert (cell.n, cell.reason) == (1, "2 of 3 missing: the method made no face")
+    assert (cell.n, cell.reason) == (1, "2 of 3 missing: it was lost for words")
     preference = next(r for r in outcome.rows if r.method == "half").cells["study.preference"]
     assert "facegpt study" in preference.reason
 

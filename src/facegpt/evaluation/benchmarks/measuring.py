@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
+from facegpt.evaluation.answering import NO_FACE
 from facegpt.evaluation.benchmarks import photo_measures, talk, text_measures
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
 from facegpt.evaluation.benchmarks.photo_data import PhotoItem, PhotoSet, TextItem, evenly
 from facegpt.evaluation.benchmarks.photo_measures import PhotoJudge, aligned
-from facegpt.evaluation.benchmarks.prediction import NO_FACE, Predictions, Step, theta_of
+from facegpt.evaluation.benchmarks.prediction import Predictions, Step, theta_of
 from facegpt.evaluation.benchmarks.store import ItemStore
 from facegpt.evaluation.benchmarks.text_measures import TextJudge
 from facegpt.evaluation.benchmarks.written_faces import WrittenFaces
@@ -205,7 +206,11 @@ class Measuring:
             item.key: (theta_of(asked[item.key]), theta_of(truth[item.photo.key])) for item in items
         }
         found: dict[str, dict[str, Any]] = {
-            item.key: {"problem": _TRUTH_FAILED if pairs[item.key][1] is None else NO_FACE}
+            item.key: {
+                "problem": _TRUTH_FAILED
+                if pairs[item.key][1] is None
+                else str(asked[item.key].get("problem", NO_FACE))
+            }
             for item in items
             if None in pairs[item.key]
         }

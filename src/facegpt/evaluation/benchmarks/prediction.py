@@ -13,13 +13,17 @@ import numpy as np
 import torch
 
 from facegpt import __version__
+from facegpt.evaluation.answering import (
+    NamedReconstructor,
+    Outcome,
+    TextMethod,
+    photo_outcomes,
+)
 from facegpt.evaluation.benchmarks.photo_data import PhotoItem, TextItem
 from facegpt.evaluation.benchmarks.store import ItemStore
 from facegpt.evaluation.methods import (
     MethodError,
     MethodName,
-    NamedReconstructor,
-    TextMethod,
     Workshop,
     photo_method,
     text_method,
@@ -28,8 +32,6 @@ from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.perception.images import ImageError, Photo, load_image
 from facegpt.perception.landmarks import DetectedFace
-
-NO_FACE = "the method made no face"
 
 AT_ONCE = 16
 """Items between two writings."""
@@ -135,11 +137,9 @@ class Predictions:
                 continue
             detector.show(photo, item)
             photos[item.key] = photo
-        found = method.reconstruct_photos(list(photos.values()))
+        found = photo_outcomes(method, list(photos.values()))
         detector.forget()
-        for key, faces in zip(photos, found, strict=True):
-            answers[key] = _record(faces[0].parameters) if faces else {"problem": NO_FACE}
-        return answers
+        return answers | {key: _record(made) for key, made in zip(photos, found, strict=True)}
 
 
 def theta_of(record: Mapping[str, Any]) -> FaceParameters | None:
@@ -152,15 +152,14 @@ def theta_of(record: Mapping[str, Any]) -> FaceParameters | None:
 
 def _ask_texts(method: TextMethod, items: Sequence[TextItem]) -> dict[str, dict[str, Any]]:
     made = method.faces_of_texts([item.text for item in items])
-    return {
-        item.key: {"problem": NO_FACE} if theta is None else _record(theta)
-        for item, theta in zip(items, made, strict=True)
-    }
+    return {item.key: _record(face) for item, face in zip(items, made, strict=True)}
 
 
-def _record(theta: FaceParameters) -> dict[str, Any]:
-    """Nine digits bring a float32 back unchanged."""
-    return {"theta": [float(f"{v:.9g}") for v in theta.to_vector()[0].detach().float().tolist()]}
+def _record(made: Outcome) -> dict[str, Any]:
+    """Theta, of which nine digits bring a float32 back unchanged, or why there is none."""
+    if isinstance(made, str):
+        return {"problem": made}
+    return {"theta": [float(f"{v:.9g}") for v in made.to_vector()[0].detach().float().tolist()]}
 
 
 def _missing(items: Sequence[Item], store: ItemStore) -> list[Item]:

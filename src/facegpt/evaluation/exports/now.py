@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from facegpt.baselines.external.written import NOW_LANDMARKS
+from facegpt.evaluation.answering import NamedReconstructor
 from facegpt.evaluation.exports.errors import ExportError
 from facegpt.evaluation.exports.meshes import SurfaceMesh
 from facegpt.evaluation.exports.runner import (
@@ -22,7 +23,6 @@ from facegpt.evaluation.exports.runner import (
     claim_folder,
     export_faces,
 )
-from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.export import write_atomically
 from facegpt.morphable.parameters import FaceParameters
 

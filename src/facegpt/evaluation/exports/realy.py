@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from facegpt.evaluation.answering import NamedReconstructor
 from facegpt.evaluation.exports.errors import ExportError
 from facegpt.evaluation.exports.meshes import SurfaceMesh, outer_model, surface_of
 from facegpt.evaluation.exports.runner import (
@@ -27,7 +28,6 @@ from facegpt.evaluation.exports.runner import (
     claim_folder,
     export_faces,
 )
-from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.fitting.photos import IMAGE_SUFFIXES
 from facegpt.geometry.closest import TriangleSurface
 from facegpt.geometry.export import TexturedMesh, write_atomically

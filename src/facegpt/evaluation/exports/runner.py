@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from facegpt.evaluation.answering import NamedReconstructor
 from facegpt.evaluation.exports.errors import ExportError
 from facegpt.evaluation.exports.meshes import SurfaceMesh, outer_model, surface_of
-from facegpt.evaluation.methods import NamedReconstructor
 from facegpt.geometry.export import write_atomically
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.images import ImageError, Photo, load_image
