@@ -45,7 +45,7 @@ def test_a_baseline_with_a_name_of_its_own(tmp_path: Path) -> None:
     strange = tmp_path / "nano:7b"
     strange.mkdir()
     assert parse_method(f"mine={strange}") == MethodName("mine", "weights", strange)
-    with pytest.raises(MethodError, match="no folder /no/such; .* again=regression:FOLDER"):
+    with pytest.raises(MethodError, match=r"no folder /no/such; .* again=regression:FOLDER"):
         parse_method("again=regression:/no/such")
 
 
