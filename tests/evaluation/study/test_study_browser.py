@@ -1,6 +1,6 @@
 """A participant in a real browser: pointer, keys, reload, a lost connection, and Ctrl-C at the end.
 
-Needs playwright and any Chromium on the PATH; neither is installed with the project.
+Needs any Chromium on the PATH, which pip cannot install; without one it is passed over.
 """
 
 import os
