@@ -36,8 +36,10 @@ class Measured:
     """Folder of the results. What is there already is not computed again."""
     method: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A method; may be given several times: nano, nano+refine, fit, mean-face, vision=FOLDER,
-    NAME=FOLDER for weights of your own (NAME+refine=FOLDER refines), external:PROGRAM=FOLDER for
-    what deca, deep3d, focus, describe3d or mica wrote. Without any: nano and mean-face."""
+    regression=FOLDER, llava-key=FOLDER, average-fit=FACES, NAME=FOLDER for weights of your own
+    (NAME+refine=FOLDER refines), NAME=KIND:FOLDER for a baseline by another name,
+    external:PROGRAM=FOLDER for what deca, deep3d, focus, describe3d or mica wrote. Without any:
+    nano and mean-face."""
     data: Path | None = None
     """Folder with index.csv, landmarks.npz and photos, or with several such folders, and
     descriptions/SPLIT.jsonl (docs/evaluation.md)."""
@@ -94,14 +96,19 @@ def every(measured: Flat) -> int:
 
 
 @evaluate_app.command
-def report(results: tyro.conf.Positional[Path], output: Output = Path("results.md")) -> int:
+def report(
+    results: tyro.conf.Positional[Path],
+    output: Output = Path("results.md"),
+    remarks: Path | None = None,
+) -> int:
     """Write all tables of a folder of results with their commands and orders as one page.
 
     Args:
         results: Folder that `facegpt evaluate` wrote.
         output: The page, in Markdown.
+        remarks: Markdown with your own words on each table below headings such as `## table1`.
     """
-    return _report(results, output)
+    return _report(results, output, remarks)
 
 
 @evaluate_app.command
@@ -180,10 +187,10 @@ def _say(name: str, outcome: "TableOutcome", output: Path) -> None:
         print(f"{name}: {label} failed: {reason}", file=sys.stderr)
 
 
-def _report(results: Path, output: Path) -> int:
+def _report(results: Path, output: Path, remarks: Path | None = None) -> int:
     from facegpt.evaluation.benchmarks.report import write_report
 
-    print(f"wrote {write_report(results, output)}")
+    print(f"wrote {write_report(results, output, remarks)}")
     return 0
 
 

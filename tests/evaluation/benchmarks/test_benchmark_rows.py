@@ -183,6 +183,24 @@ def test_the_report_holds_tables_commands_and_orders(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+def test_remarks_stand_below_their_table(tmp_path: Path) -> None:
+    replace_rows(tmp_path, "table3", rows())
+    remarks = tmp_path / "remarks.md"
+    remarks.write_text(
+        "Written by hand.\n\n## table3\n\nAs the paper says.\n### Why\n\nWho knows.\n"
+    )
+    text = write_report(tmp_path, tmp_path / "results.md", remarks).read_text()
+    place = text.index(said)
+    assert text.index("## Table 3") < text.index("$ facegpt evaluate table3") < place
+    assert "Written by hand" not in text
+    remarks.write_text("## table9\n\nWhat?\n")
+    with pytest.raises(BenchmarkError, match="'## table9' names no table"):
+        write_report(tmp_path, tmp_path / "results.md", remarks)
+    assert "As the paper says" in (tmp_path / "results.md").read_text()
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        write_report(tmp_path, tmp_path / "results.md", tmp_path / "no.md")
+
+
 def test_what_a_judge_and_a_study_said(tmp_path: Path) -> None:
     score = {"value": 80.5, "interval": [70.0, 90.0], "questions": 30}
     scores = {"conv": score, "detail": {"questions": 0}}

@@ -1,12 +1,15 @@
 """`docs/results.md`: every table of a folder of results with its commands, and the paper's orders.
 
-All numbers come from `rows.jsonl` and `orders.jsonl`; nothing is computed here.
+All numbers come from `rows.jsonl` and `orders.jsonl`; nothing is computed here. Why an order holds
+or not is said by people, in words, and comes from a file of remarks.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from facegpt.evaluation.benchmarks.errors import BenchmarkError
 from facegpt.evaluation.benchmarks.orders import OPEN, OPPOSITE, SEEN, Finding, read_findings
 from facegpt.evaluation.benchmarks.paper import TABLES
 from facegpt.evaluation.benchmarks.rows import Row, read_rows
@@ -25,13 +28,18 @@ _DEFAULTS = {"every": 1, "limit": 0, "sentences": "best", "seed": 0}
 """Of the command; what is as usual is not repeated."""
 
 
-def write_report(results: Path, output: Path) -> Path:
+def write_report(results: Path, output: Path, remarks: Path | None = None) -> Path:
     """Write the page; it is there in full or not at all.
 
+    Args:
+        remarks: What people say of the tables (`read_remarks`); stands below their orders.
+
     Raises:
-        BenchmarkError, JsonFileError: There are no results, or they are damaged.
+        BenchmarkError, JsonFileError: There are no results, or they are damaged, or the remarks are
+            of no table.
     """
     rows, findings = read_rows(results), read_findings(results)
+    said = {} if remarks is None else read_remarks(remarks)
     parts = [_HEAD, _made_with(rows)]
     for name, spec in TABLES.items():
         own = [row for row in rows if row.table == name]
@@ -41,10 +49,34 @@ def write_report(results: Path, output: Path) -> Path:
             markdown(spec, own, heading="##"),
             _command(name, own),
             _orders([finding for finding in findings if finding.table == name]),
+            said.get(name, ""),
         ]
     text = "\n".join(part.rstrip() + "\n" for part in parts if part)
     write_atomically(output, text.encode())
     return output
+
+
+def read_remarks(path: Path) -> dict[str, str]:
+    """Name of a table -> what stands below its heading `## table1` in a Markdown file.
+
+    Raises:
+        BenchmarkError: There is no such file, or a heading names no table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"the remarks in {path} cannot be read: {error}") from error
+    _, *sections = re.split(r"^## +", text, flags=re.MULTILINE)
+    said = {}
+    for section in sections:
+        name, _, body = section.partition("\n")
+        if name.strip() not in TABLES:
+            raise BenchmarkError(
+                f"{path}: the heading '## {name.strip()}' names no table; headings are "
+                f"{', '.join(f'## {table}' for table in TABLES)}"
+            )
+        said[name.strip()] = body.strip() + "\n"
+    return said
 
 
 def _made_with(rows: Sequence[Row]) -> str:
