@@ -186,9 +186,8 @@ def test_the_report_holds_tables_commands_and_orders(tmp_path: Path) -> None:
 def test_remarks_stand_below_their_table(tmp_path: Path) -> None:
     replace_rows(tmp_path, "table3", rows())
     remarks = tmp_path / "remarks.md"
-    remarks.write_text(
-        "Written by hand.\n\n## table3\n\nAs the paper says.\n### Why\n\nWho knows.\n"
-    )
+    said = "As the paper says.\n### Why\n\nWho knows.\n"
+    remarks.write_text(f"Written by hand.\n\n## table3\n\n{said}")
     text = write_report(tmp_path, tmp_path / "results.md", remarks).read_text()
     place = text.index(said)
     assert text.index("## Table 3") < text.index("$ facegpt evaluate table3") < place
