@@ -36,7 +36,7 @@ from facegpt.perception.detection import DlibDetector
 from facegpt.perception.identity import DlibIdentity, IdentityEncoder
 from facegpt.perception.images import Photo
 from facegpt.perception.landmarks import LandmarkDetector
-from facegpt.pipeline.faces import ImaginedFace, imagined_face
+from facegpt.pipeline.faces import ImaginedFace, imagined_faces
 from facegpt.pipeline.network import Conversation, Network, Speaking
 from facegpt.pipeline.requests import checked_text, user_turn
 from facegpt.reconstruction import FaceReconstruction
@@ -161,17 +161,10 @@ class LlavaKey(PhotoMethod):
         turns = [user_turn(text_request(self.network.plain(text))) for text in texts]
 
         def fit(chosen: list[int], points: Tensor) -> list[FaceReconstruction]:
-            theta = self._fit_points(points)
-            return [
-                imagined_face(
-                    face,
-                    self.model,
-                    {"text": texts[i]},
-                    method=self.name,
-                    licences=self.licences,
-                ).reconstruction
-                for i, face in zip(chosen, theta, strict=True)
-            ]
+            theta, sources = self._fit_points(points), [{"text": texts[i]} for i in chosen]
+            named = {"method": self.name, "licences": self.licences}
+            made = imagined_faces(theta, self.model, sources, **named)
+            return [face.reconstruction for face in made]
 
         return self._attempts([Conversation([turn]) for turn in turns], fit)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from facegpt.fitting.found import FoundFace, find_faces_of, reconstruction_of, split_by_photo
+from facegpt.fitting.found import FoundFace, find_faces_of, reconstructions_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, measure_fit
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
@@ -80,7 +80,4 @@ class OnePass:
         """The results for faces whose theta is known, with their errors (eq. 8 and 9)."""
         fit = measure_fit(self.renderer, FaceBatch.of([face.aligned for face in found]), theta)
         licences = (*self.detector.licences, *self.licences)
-        return [
-            reconstruction_of(face, self.model, fit[i], method=self.method, licences=licences)
-            for i, face in enumerate(found)
-        ]
+        return reconstructions_of(found, self.model, fit, method=self.method, licences=licences)

@@ -4,10 +4,10 @@ Detection and alignment come before a method, the record after it; this module k
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from facegpt.fitting.synthesis import FitResult
 from facegpt.geometry.camera import camera_matrices
 from facegpt.morphable.blendshapes import arkit_weights
 from facegpt.morphable.model import MorphableModel
-from facegpt.morphable.semantics import describe_record
+from facegpt.morphable.semantics import describe_records
 from facegpt.perception import skin
 from facegpt.perception.alignment import AlignedFace, align
 from facegpt.perception.images import Photo
@@ -56,30 +56,46 @@ def find_faces_of(photos: Sequence[Photo], detector: LandmarkDetector) -> list[l
         return list(pool.map(lambda photo: find_faces(photo, detector), photos))
 
 
-def reconstruction_of(
-    found: FoundFace,
+def reconstructions_of(
+    found: Sequence[FoundFace],
     model: MorphableModel,
     fit: FitResult,
     *,
     method: str,
     licences: Iterable[str],
-) -> FaceReconstruction:
-    """The result for one face of a photo.
+) -> list[FaceReconstruction]:
+    """The results for faces of photos.
 
     Args:
-        fit: Theta of this face alone, and its errors.
+        fit: Theta of these faces, and their errors.
         licences: Names of the assets that shaped theta, beside those of the model; the skin mask of
             a colour photo is added.
     """
+    names = (*model.licences, *licences)
+    measured = describe_records(fit.parameters, model)
+    return [
+        _reconstruction(face, model, fit[i], measured[i], method, names)
+        for i, face in enumerate(found)
+    ]
+
+
+def _reconstruction(
+    found: FoundFace,
+    model: MorphableModel,
+    fit: FitResult,
+    semantics: Mapping[str, Any],
+    method: str,
+    licences: Iterable[str],
+) -> FaceReconstruction:
     photo, detected, aligned = found.photo, found.detected, found.aligned
-    names = (*model.licences, *licences, *(() if photo.is_grey else skin.LICENCES))
+    names = (*licences, *(() if photo.is_grey else skin.LICENCES))
     theta = fit.parameters
     return FaceReconstruction(
         method=method,
         morphable_model=model.name,
         parameters=theta,
         arkit=arkit_weights(model, theta.expression),
-        semantics=describe_record(theta, model),
+        semantics=semantics,
         landmarks68_px=torch.as_tensor(photo.to_original(detected.landmarks68_px)),
         box_px=torch.as_tensor(photo.to_original(detected.box_px.reshape(2, 2))).flatten(),
         image_size=photo.original_size,

@@ -7,7 +7,7 @@ This module knows no files: photos come in, typed results go out.
 from collections.abc import Sequence
 from functools import cached_property
 
-from facegpt.fitting.found import find_faces_of, reconstruction_of, split_by_photo
+from facegpt.fitting.found import find_faces_of, reconstructions_of, split_by_photo
 from facegpt.fitting.synthesis import FaceBatch, FitResult, FitSettings, fit_faces
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.registry import load_morphable_model
@@ -65,10 +65,9 @@ class AnalysisBySynthesis:
         for first in range(0, len(found), BATCH_SIZE):
             part = found[first : first + BATCH_SIZE]
             fit = self._fit([face.aligned for face in part])
-            results += [
-                reconstruction_of(face, self.model, fit[i], method=self.name, licences=licences)
-                for i, face in enumerate(part)
-            ]
+            results += reconstructions_of(
+                part, self.model, fit, method=self.name, licences=licences
+            )
         return split_by_photo(results, [len(faces) for faces in by_photo])
 
     def _fit(self, faces: Sequence[AlignedFace]) -> FitResult:

@@ -43,25 +43,20 @@ def fit_blendshapes(
     offset = (expression.detach() @ model.expression_mm.flatten(1)).double()[0]
     if not model.arkit_names:
         return BlendshapeFit({}, *_lengths_mm(offset))
-    from scipy.optimize import lsq_linear  # half a second that is not spent on import facegpt
-
-    span = _span_of(model)
-    target = span.inverse_root @ (span.shapes @ offset)
-    solution = lsq_linear(span.root.numpy(), target.numpy(), bounds=(0.0, 1.0), method="bvls")
-    weights = np.clip(solution.x, 0.0, 1.0)
-    rest = offset - torch.from_numpy(weights) @ span.shapes
-    named = {name: float(w) for name, w in zip(model.arkit_names, weights, strict=True)}
+    named = arkit_weights(model, expression)
+    weights = torch.tensor(list(named.values()), dtype=torch.float64)
+    rest = offset - weights @ model.arkit_mm.flatten(1).double()
     return BlendshapeFit(named, *_lengths_mm(rest))
 
 
 @dataclass(frozen=True)
 class _Span:
-    """The blendshapes of a model. A fit has as many unknowns as shapes and three equations per
-    vertex: |root @ weights - inverse_root @ shapes @ offset| is smallest for the same weights."""
+    """The blendshapes of a model, without its vertices. A fit has as many unknowns as shapes and
+    three equations per vertex; |root @ weights - target @ delta| is smallest for the same weights.
+    """
 
-    shapes: Float[Tensor, "shape flat"]
     root: Float[Tensor, "direction shape"]
-    inverse_root: Float[Tensor, "direction shape"]
+    target: Float[Tensor, "direction expression"]
 
 
 _SPANS: "WeakKeyDictionary[MorphableModel, _Span]" = WeakKeyDictionary()
@@ -75,15 +70,24 @@ def _span_of(model: MorphableModel) -> _Span:
         strong = values > _INDEPENDENT * values[-1]
         roots = values[strong].sqrt()
         directions = directions[:, strong]
-        _SPANS[model] = _Span(shapes, (directions * roots).T, (directions / roots).T)
+        products = shapes @ model.expression_mm.flatten(1).double().T
+        _SPANS[model] = _Span((directions * roots).T, (directions / roots).T @ products)
     return _SPANS[model]
 
 
 def arkit_weights(
     model: MorphableModel, expression: Float[Tensor, "1 expression"]
 ) -> dict[str, float]:
-    """The weights of `fit_blendshapes` alone."""
-    return fit_blendshapes(model, expression).weights
+    """The weights of `fit_blendshapes` alone, which no vertex is needed for."""
+    if not model.arkit_names:
+        return {}
+    from scipy.optimize import lsq_linear  # half a second that is not spent on import facegpt
+
+    span = _span_of(model)
+    wanted = span.target @ expression.detach()[0].double()
+    solution = lsq_linear(span.root.numpy(), wanted.numpy(), bounds=(0.0, 1.0), method="bvls")
+    weights = np.clip(solution.x, 0.0, 1.0)
+    return {name: float(w) for name, w in zip(model.arkit_names, weights, strict=True)}
 
 
 def expression_from_arkit(

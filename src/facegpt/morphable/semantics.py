@@ -75,15 +75,33 @@ def describe_record(
     """
     if len(theta) != 1:
         raise ValueError(f"a record describes one face, got a batch of {len(theta)}")
+    [record] = describe_records(theta, model, population=population)
+    return record
+
+
+def describe_records(
+    theta: FaceParameters, model: MorphableModel, *, population: Population | None = None
+) -> list[dict[str, dict[str, float | str]]]:
+    """The "semantics" entries of several faces, measured at once.
+
+    Raises:
+        ValueError: As `measure`.
+    """
+    if not len(theta):
+        return []
     people = population or default_population(model)
     with torch.no_grad():
         values = measure(theta, model)
-        ranks = people.percentiles(values)
-    return {
-        name: {
-            "value": round(float(value), 4),
-            "unit": MEASUREMENTS[name].unit,
-            "percentile": round(float(ranks[name]), 1),
+        ranks = {name: column.tolist() for name, column in people.percentiles(values).items()}
+        columns = {name: column.tolist() for name, column in values.items()}
+    return [
+        {
+            name: {
+                "value": round(column[i], 4),
+                "unit": MEASUREMENTS[name].unit,
+                "percentile": round(ranks[name][i], 1),
+            }
+            for name, column in columns.items()
         }
-        for name, value in values.items()
-    }
+        for i in range(len(theta))
+    ]

@@ -15,7 +15,7 @@ from facegpt.data.examples import note_part
 from facegpt.fitting.found import FoundFace
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.pipeline.errors import RequestError
-from facegpt.pipeline.faces import AnsweredFace, PhotoFace, imagined_face
+from facegpt.pipeline.faces import AnsweredFace, PhotoFace, imagined_faces
 from facegpt.pipeline.network import Conversation, Network, Speaking
 from facegpt.pipeline.photos import PhotoReader
 from facegpt.pipeline.requests import LONGEST_TEXT
@@ -107,19 +107,12 @@ def converse(
 
 
 def _faces(chat: PreparedChat, theta: FaceParameters, reader: PhotoReader) -> list[AnsweredFace]:
-    faces: list[AnsweredFace] = []
-    for one in theta:
-        if chat.photo is None:
-            source = {"text": chat.question[:LONGEST_TEXT]}
-            faces.append(
-                imagined_face(
-                    one, reader.model, source, method=reader.name, licences=reader.licences
-                )
-            )
-        else:
-            [face] = reader.reconstructions([chat.photo], one)
-            faces.append(PhotoFace(face, reader.model, chat.photo.photo))
-    return faces
+    if chat.photo is None:
+        sources = [{"text": chat.question[:LONGEST_TEXT]}] * len(theta)
+        named = {"method": reader.name, "licences": reader.licences}
+        return [*imagined_faces(theta, reader.model, sources, **named)]
+    made = reader.reconstructions([chat.photo] * len(theta), theta) if len(theta) else []
+    return [PhotoFace(face, reader.model, chat.photo.photo) for face in made]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from facegpt.morphable.blendshapes import arkit_weights
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
-from facegpt.morphable.semantics import describe_record
+from facegpt.morphable.semantics import describe_records
 from facegpt.perception.images import Photo
 from facegpt.reconstruction import FaceReconstruction
 
@@ -102,40 +102,48 @@ def _save(
     return save_reconstruction(face, model, photo, directory, formats)
 
 
-def imagined_face(
+def imagined_faces(
     theta: FaceParameters,
     model: MorphableModel,
-    source: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
     *,
     method: str,
     licences: Sequence[str],
-) -> ImaginedFace:
-    """The result for one theta that a text gave.
+) -> list[ImaginedFace]:
+    """The results for theta that texts gave.
 
     Args:
-        theta: A batch of one.
-        source: `text`, and what else the record shall keep of where the face comes from.
+        sources: Of each face `text`, and what else its record shall keep of where it comes from.
         licences: Names of the assets that shaped theta, beside those of the model.
     """
+    if not len(theta):
+        return []
     with torch.no_grad():
         points_mm = model.vertices_mm(theta.shape, theta.expression)[:, model.landmarks68]
         projected = project_orthographic(points_mm, theta.camera, CROP_SIZE, model.pixels_per_mm)
-    landmarks68_px = projected[0, :, :2]
-    corners = [landmarks68_px.min(dim=0).values, landmarks68_px.max(dim=0).values]
+    semantics = describe_records(theta, model)
     size, crop_from_image = (CROP_SIZE, CROP_SIZE), torch.eye(3, dtype=torch.float64)
-    record = FaceReconstruction(
-        method=method,
-        morphable_model=model.name,
-        parameters=theta,
-        arkit=arkit_weights(model, theta.expression),
-        semantics=describe_record(theta, model),
-        landmarks68_px=landmarks68_px,
-        box_px=torch.cat(corners),
-        image_size=size,
-        crop_from_image=crop_from_image,
-        camera=camera_matrices(theta.camera[0], model.pixels_per_mm, crop_from_image, size),
-        errors={},
-        licences=licence_ledger(dict.fromkeys((*model.licences, *licences))),
-        source={"kind": "text", **source},
-    )
-    return ImaginedFace(record, model)
+    ledger = licence_ledger(dict.fromkeys((*model.licences, *licences)))
+    return [
+        ImaginedFace(
+            FaceReconstruction(
+                method=method,
+                morphable_model=model.name,
+                parameters=face,
+                arkit=arkit_weights(model, face.expression),
+                semantics=measured,
+                landmarks68_px=points,
+                box_px=torch.cat([points.min(dim=0).values, points.max(dim=0).values]),
+                image_size=size,
+                crop_from_image=crop_from_image,
+                camera=camera_matrices(face.camera[0], model.pixels_per_mm, crop_from_image, size),
+                errors={},
+                licences=ledger,
+                source={"kind": "text", **source},
+            ),
+            model,
+        )
+        for face, measured, points, source in zip(
+            theta, semantics, projected[..., :2], sources, strict=True
+        )
+    ]

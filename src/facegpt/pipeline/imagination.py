@@ -10,7 +10,7 @@ import torch
 
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.pipeline.errors import RequestError
-from facegpt.pipeline.faces import ImaginedFace, imagined_face
+from facegpt.pipeline.faces import ImaginedFace, imagined_faces
 from facegpt.pipeline.network import Conversation, Network, Speaking, bounded
 from facegpt.pipeline.photos import PhotoReader
 from facegpt.pipeline.requests import (
@@ -51,7 +51,7 @@ def imagine(
             for turn, said in zip(turns, words, strict=True)
         ]
     )
-    made = []
+    drawn, sources = [FaceParameters.zeros(0)], []
     for text, said, theta in zip(tidy, words, likeliest, strict=True):
         source: dict[str, Any] = {"text": text} | ({"words": said} if said else {})
         faces = theta if drawn_from is None else _draw(theta, drawn_from, samples, seed or 0)
@@ -60,15 +60,11 @@ def imagine(
             if drawn_from is None
             else [{"sample": i + 1, "seed": seed or 0} for i in range(samples)]
         )
-        made.append(
-            [
-                imagined_face(
-                    face, reader.model, source | note, method=reader.name, licences=reader.licences
-                )
-                for face, note in zip(faces, notes, strict=True)
-            ]
-        )
-    return made
+        drawn.append(faces)
+        sources += [source | note for note in notes]
+    named = {"method": reader.name, "licences": reader.licences}
+    made = imagined_faces(FaceParameters.cat(drawn), reader.model, sources, **named)
+    return [made[first : first + samples] for first in range(0, len(made), samples)]
 
 
 def _draw(theta: FaceParameters, spread: Spread, samples: int, seed: int) -> FaceParameters:

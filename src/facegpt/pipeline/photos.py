@@ -13,7 +13,7 @@ from facegpt.fitting.found import (
     FoundFace,
     find_faces,
     find_faces_of,
-    reconstruction_of,
+    reconstructions_of,
     split_by_photo,
 )
 from facegpt.fitting.synthesis import FaceBatch, FitResult, FitSettings, fit_faces, measure_fit
@@ -95,10 +95,7 @@ class PhotoReader:
         """The results for faces whose theta is predicted."""
         fit = self._fit(FaceBatch.of([face.aligned for face in found]), theta)
         licences = (*self.detector.licences, *self.licences)
-        return [
-            reconstruction_of(face, self.model, fit[i], method=self.name, licences=licences)
-            for i, face in enumerate(found)
-        ]
+        return reconstructions_of(found, self.model, fit, method=self.name, licences=licences)
 
     def largest_face(self, image: ImageSource) -> FoundFace:
         """The largest face of an image.

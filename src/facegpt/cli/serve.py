@@ -1,0 +1,26 @@
+"""`facegpt serve`: the interface for programs, on this machine."""
+
+from typing import Annotated
+
+import tyro
+
+from facegpt.web.settings import ServeSettings
+
+Flat = Annotated[ServeSettings, tyro.conf.arg(name="")]
+
+
+def serve(settings: Flat) -> int:
+    """Answer programs over HTTP, until Ctrl-C.
+
+    /v1/chat/completions as OpenAI's clients ask it, /v1/faces (photo to faces), /v1/imagine,
+    /v1/render and the files of every face; /openapi.json describes them. Only this machine is
+    answered unless --host says otherwise, which needs --token.
+    """
+    try:
+        from facegpt.web.serving import serve as run
+    except ImportError as error:
+        raise ValueError(
+            f"serving needs a web server ({error}); install it with: pip install 'facegpt[web]'"
+        ) from error
+    run(settings, lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
+    return 0

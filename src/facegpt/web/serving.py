@@ -1,0 +1,110 @@
+"""Running the server: from settings to a listening socket.
+
+Only this machine is answered unless somebody says otherwise, and then only with a token.
+"""
+
+import json
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+
+from facegpt.pipeline import FaceGPT
+from facegpt.web.api import create_app
+from facegpt.web.counting import Counters
+from facegpt.web.engine import Engine
+from facegpt.web.errors import ServeRefusedError
+from facegpt.web.gate import Gate, GateSettings
+from facegpt.web.settings import ServeSettings
+from facegpt.web.store import FaceStore
+
+_MOST_CONNECTIONS = 500
+_SECONDS_TO_FINISH = 10
+
+
+def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
+    """Answer until interrupted.
+
+    Args:
+        announce: Gets the address once the server answers.
+
+    Raises:
+        ServeRefusedError: The address is taken or not one of this machine.
+        NanoWeightsError, AssetMissingError: The model cannot be loaded.
+    """
+    # Before the model is loaded: a taken port is told at once.
+    with _listen(settings.host, settings.port) as listener:
+        counters = Counters()
+        store = FaceStore(settings.folder, settings.keep_hours * 3600)
+        facegpt = FaceGPT.from_pretrained(settings.weights, device=settings.device)
+        engine = Engine(facegpt, store, settings, counters.done)
+        counters.watch(engine)
+        _log_lines()
+        config = uvicorn.Config(
+            guarded(engine, settings, counters),
+            log_config=None,
+            # It would show addresses and sessions.
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+            ws="none",
+            lifespan="off",
+        )
+        announce(_address(settings, listener.getsockname()[1]))
+        try:
+            with suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            engine.close()
+
+
+def guarded(engine: Engine, settings: ServeSettings, counters: Counters) -> Any:
+    """The application behind its gate."""
+    most = int(settings.most_upload_mb * (1 << 20))
+    gate = GateSettings(settings.token, most, settings.requests_per_minute)
+    return Gate(create_app(engine, settings, counters), gate)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ServeRefusedError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; give another --port "
+            "or --host"
+        ) from error
+
+
+def _address(settings: ServeSettings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}"
+
+
+class _JsonLines(logging.Formatter):
+    """One object a line: time, level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(line)
+
+
+def _log_lines() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    for name in ("facegpt", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.WARNING)
