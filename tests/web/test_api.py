@@ -30,6 +30,11 @@ def send_photo(served: Any, photo: bytes, kind: str = "image/png", **query: Any)
     return served.client.post("/v1/faces", content=photo, headers=headers, params=query)
 
 
+def as_large_as_a_house(record: dict[str, Any]) -> dict[str, Any]:
+    camera = [0.0, 0.0, 0.0, 0.0, 0.0, 12.0]
+    return record | {"parameters": record["parameters"] | {"camera": camera}}
+
+
 def said(answer: Any) -> str:
     error = answer.json()["error"]
     assert error["code"] == answer.status_code
@@ -134,6 +139,7 @@ def test_faces_are_rendered_as_they_are_wanted(served: Any) -> None:
         "arkit.jawOpen": {"id": face["id"], "arkit": {"jawOpen": 2}},
         "size": {"id": face["id"], "size": 100_000},
         "schema": {"record": {}},
+        "cannot be drawn": {"record": as_large_as_a_house(face["record"]), "size": 64},
     }
     for words, asked in refused.items():
         answer = rendered(**asked)

@@ -19,7 +19,7 @@ from facegpt.rendering.pictures import render_head
 from facegpt.rendering.restage import Staging, staged
 from facegpt.rendering.results import save_reconstruction
 from facegpt.web.batching import Batcher, Job
-from facegpt.web.errors import GoneError
+from facegpt.web.errors import GoneError, UnreadableRequestError
 from facegpt.web.settings import ServeSettings
 from facegpt.web.store import FaceStore, KeptFace
 
@@ -175,7 +175,11 @@ class Engine:
     def _view(self, asked: tuple[FaceReconstruction, Staging]) -> bytes:
         face, staging = asked
         model = self.facegpt.model
-        theta = staged(model, face.parameters, face.arkit, staging)
+        try:
+            theta = staged(model, face.parameters, face.arkit, staging)
+            pixels = render_head(model, theta, size=staging.size)
+        except ValueError as error:
+            raise UnreadableRequestError(f"the record cannot be drawn: {error}") from error
         sink = io.BytesIO()
-        Image.fromarray(render_head(model, theta, size=staging.size)).save(sink, "PNG")
+        Image.fromarray(pixels).save(sink, "PNG")
         return sink.getvalue()
