@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from facegpt.web.errors import ServeRefusedError
-from facegpt.web.gate import HEADERS, Gate, GateSettings, RateLimit
+from facegpt.web.gate import HEADERS, Gate, GateSettings, RateLimit, int_of
 from facegpt.web.settings import ServeSettings
 
 TOKEN = "a-token-that-is-long-enough"
@@ -65,6 +65,14 @@ def test_what_is_too_large_is_not_read() -> None:
     assert client.post("/x", content=iter([b"a" * 60] * 2)).status_code == 413
     lying = {"Content-Length": "5"}
     assert client.post("/x", content=b"a" * 101, headers=lying).status_code in (400, 413)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(None, 0), ("", 0), ("12", 12), ("-1", 0), ("1e9", 0), ("²", 0), ("9" * 5000, 10**18 - 1)],
+)
+def test_lengths_in_headers(text: str | None, number: int) -> None:
+    assert int_of(text) == number
 
 
 def test_every_answer_has_the_headers() -> None:

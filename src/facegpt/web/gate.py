@@ -171,8 +171,8 @@ def problem(status: int, message: str, headers: Mapping[str, str] | None = None)
 
 
 def int_of(text: str | None) -> int:
-    """A number of bytes in a header; 0 if it is none."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
+    """A number of bytes in a header; 0 if it is none, and no more than 18 digits of it."""
+    return int(text[:18]) if text is not None and text.isascii() and text.isdigit() else 0
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:
