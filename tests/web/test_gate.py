@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from facegpt.web.errors import ServeRefusedError
-from facegpt.web.gate import HEADERS, Gate, GateSettings, RateLimit, int_of
+from facegpt.listening import SECURITY_HEADERS, ServingRefusedError
+from facegpt.web.gate import Gate, GateSettings, RateLimit, int_of
 from facegpt.web.settings import ServeSettings
 
 TOKEN = "a-token-that-is-long-enough"
@@ -77,7 +77,7 @@ def test_lengths_in_headers(text: str | None, number: int) -> None:
 
 def test_every_answer_has_the_headers() -> None:
     for answer in (asked().get("/x"), asked("http://no.example").get("/x")):
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             assert answer.headers[name] == value
 
 
@@ -114,7 +114,7 @@ def test_the_rate_recovers_and_callers_do_not_share() -> None:
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], advice: str) -> None:
-    with pytest.raises(ServeRefusedError, match=advice):
+    with pytest.raises(ServingRefusedError, match=advice):
         ServeSettings(**settings)
 
 

@@ -10,10 +10,10 @@ import httpx2 as httpx
 import pytest
 
 from facegpt.cli import main
+from facegpt.listening import ServingRefusedError
 from facegpt.morphable.model import MorphableModel
 from facegpt.pipeline import FaceGPT
 from facegpt.web import serving
-from facegpt.web.errors import ServeRefusedError
 from facegpt.web.settings import ServeSettings
 from tiny_facegpt import tiny_facegpt
 
@@ -65,7 +65,7 @@ def test_a_server_answers_until_it_is_interrupted(
 def test_a_taken_port_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = ServeSettings(port=taken.getsockname()[1], data=tmp_path / "served")
-        with pytest.raises(ServeRefusedError, match="give another --port"):
+        with pytest.raises(ServingRefusedError, match="give another --port"):
             serving.serve(settings, lambda address: None)
     assert not (tmp_path / "served").exists()
 

@@ -36,7 +36,3 @@ class UnknownFaceError(WebError):
 
 class UnreadableRequestError(WebError):
     """A request is not what the interface describes."""
-
-
-class ServeRefusedError(ValueError):
-    """The server would be open to more people than was said, or cannot listen."""

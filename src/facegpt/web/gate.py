@@ -3,7 +3,6 @@
 Plain ASGI, so that streams flow through and a caller that goes away is noticed. Knows no faces.
 """
 
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 
+from facegpt.listening import SECURITY_HEADERS, is_local_name, is_same_secret
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -20,20 +21,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/healthz",)
 """Answered without a token: they say nothing."""
-
-LOCAL_NAMES = ("127.0.0.1", "::1", "localhost")
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-"""A route may say something else."""
 
 _MOST_CALLERS = 10_000
 
@@ -109,7 +96,7 @@ class Gate:
         if not _is_own_origin(headers):
             return problem(403, "pages of other sites are not answered")
         if self._settings.token is None:
-            if _hostname(headers.get("host", "")) not in LOCAL_NAMES:
+            if not is_local_name(headers.get("host", "")):
                 return problem(421, "this server only answers at http://127.0.0.1")
         elif scope["path"] not in OPEN_PATHS and not self._brings_token(headers):
             return problem(
@@ -126,8 +113,7 @@ class Gate:
 
     def _brings_token(self, headers: Mapping[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        expected = self._settings.token or ""
-        same = secrets.compare_digest(given.strip().encode(), expected.encode())
+        same = is_same_secret(given.strip(), self._settings.token or "")
         return same and scheme.lower() == "bearer"
 
     def _caller(self, scope: Scope) -> str:
@@ -179,13 +165,6 @@ def _headers_of(scope: Scope) -> dict[str, str]:
     return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
 
 
-def _hostname(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
-
-
 def _is_own_origin(headers: Mapping[str, str]) -> bool:
     """Browsers say which page asks; programs do not."""
     origin = headers.get("origin")
@@ -198,13 +177,15 @@ def _is_own_origin(headers: Mapping[str, str]) -> bool:
 
 
 def _with_headers(send: Send) -> Send:
+    """A route may say something else of its own answers."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             own = list(message.get("headers", []))
             there = {name.lower() for name, _ in own}
             own += [
                 (name.lower().encode(), value.encode())
-                for name, value in HEADERS.items()
+                for name, value in SECURITY_HEADERS.items()
                 if name.lower().encode() not in there
             ]
             message = {**message, "headers": own}

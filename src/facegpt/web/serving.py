@@ -5,7 +5,6 @@ Only this machine is answered unless somebody says otherwise, and then only with
 
 import json
 import logging
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -14,16 +13,15 @@ from typing import Any
 
 import uvicorn
 
+from facegpt.listening import MOST_CONNECTIONS, address_of, listen
 from facegpt.pipeline import FaceGPT
 from facegpt.web.api import create_app
 from facegpt.web.counting import Counters
 from facegpt.web.engine import Engine
-from facegpt.web.errors import ServeRefusedError
 from facegpt.web.gate import Gate, GateSettings
 from facegpt.web.settings import ServeSettings
 from facegpt.web.store import FaceStore
 
-_MOST_CONNECTIONS = 500
 _SECONDS_TO_FINISH = 10
 
 
@@ -34,11 +32,11 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
         announce: Gets the address once the server answers.
 
     Raises:
-        ServeRefusedError: The address is taken or not one of this machine.
+        ServingRefusedError: The address is taken or not one of this machine.
         NanoWeightsError, AssetMissingError: The model cannot be loaded.
     """
     # Before the model is loaded: a taken port is told at once.
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener:
         counters = Counters()
         store = FaceStore(settings.folder, settings.keep_hours * 3600)
         facegpt = FaceGPT.from_pretrained(settings.weights, device=settings.device)
@@ -52,12 +50,12 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MOST_CONNECTIONS,
+            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
             ws="none",
             lifespan="off",
         )
-        announce(_address(settings, listener.getsockname()[1]))
+        announce(address_of(listener, settings.host))
         try:
             with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listener])
@@ -70,22 +68,6 @@ def guarded(engine: Engine, settings: ServeSettings, counters: Counters) -> Any:
     most = int(settings.most_upload_mb * (1 << 20))
     gate = GateSettings(settings.token, most, settings.requests_per_minute)
     return Gate(create_app(engine, settings, counters), gate)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ServeRefusedError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; give another --port "
-            "or --host"
-        ) from error
-
-
-def _address(settings: ServeSettings, port: int) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{port}"
 
 
 class _JsonLines(logging.Formatter):

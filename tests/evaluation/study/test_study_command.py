@@ -9,8 +9,9 @@ import pytest
 from facegpt.cli.study import study_app
 from facegpt.evaluation.study import serving
 from facegpt.evaluation.study.answers import create_answers
-from facegpt.evaluation.study.errors import ServingRefusedError, StudyError
+from facegpt.evaluation.study.errors import StudyError
 from facegpt.evaluation.study.plan import read_study
+from facegpt.listening import ServingRefusedError
 
 
 def run(*arguments: object) -> int:

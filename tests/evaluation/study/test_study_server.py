@@ -12,13 +12,13 @@ from fastapi.testclient import TestClient
 
 from facegpt.evaluation.study.answers import Answers, create_answers
 from facegpt.evaluation.study.errors import (
-    ServingRefusedError,
     StudyFullError,
     StudyMissingError,
 )
 from facegpt.evaluation.study.plan import Study
 from facegpt.evaluation.study.server import MAX_BODY_BYTES, create_app, load_images
 from facegpt.evaluation.study.serving import ServeSettings, serve_study
+from facegpt.listening import ServingRefusedError
 
 HERE = "http://127.0.0.1:8000"
 TOKEN = "a-secret-of-24-letters_x"
@@ -257,7 +257,7 @@ def test_tokens_are_compared_in_constant_time(
         compared.append((first, second))
         return first == second
 
-    monkeypatch.setattr("facegpt.evaluation.study.guard.secrets.compare_digest", compare)
+    monkeypatch.setattr("facegpt.listening.secrets.compare_digest", compare)
     guarded.get("/?token=guess")
     assert compared == [(b"", TOKEN.encode()), (b"guess", TOKEN.encode())]
 

@@ -35,7 +35,3 @@ class StudyFullError(StudyError):
 
 class NoAnswersError(StudyError):
     """There is nothing to count yet."""
-
-
-class ServingRefusedError(StudyError):
-    """The study would be shown to more people than was said."""

@@ -3,37 +3,22 @@
 Knows no questions: it stands before every route.
 """
 
-import re
-import secrets
-from urllib.parse import urlsplit
-
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
+from facegpt.listening import SECURITY_HEADERS, is_local_name, is_same_secret
+
 COOKIE_SECONDS = 90 * 24 * 3600
 """People finish over days, so cookies outlive the browser window."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_LOCAL_NAMES = ("127.0.0.1", "::1", "localhost")
 _HEADERS = {
+    **SECURITY_HEADERS,
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
-
-
-def is_strong_token(token: str) -> bool:
-    """Whether nobody will guess it and every browser will carry it."""
-    return _TOKEN.fullmatch(token) is not None
 
 
 def install_guard(app: FastAPI, token: str | None, cookie: str) -> None:
@@ -66,19 +51,15 @@ def set_cookie(response: Response, name: str, value: str) -> None:
 
 
 def _refuse_foreign_names(request: Request) -> Response | None:
-    try:
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    except ValueError:
-        name = None
-    if name in _LOCAL_NAMES:
+    if is_local_name(request.headers.get("host", "")):
         return None
     return PlainTextResponse("This study is only shown at http://127.0.0.1.", status_code=421)
 
 
 def _ask_for_token(request: Request, token: str, cookie: str) -> Response | None:
-    if _same(request.cookies.get(cookie, ""), token):
+    if is_same_secret(request.cookies.get(cookie, ""), token):
         return None
-    if request.url.path == "/" and _same(request.query_params.get("token", ""), token):
+    if request.url.path == "/" and is_same_secret(request.query_params.get("token", ""), token):
         # The redirect takes the token out of the address bar and the history.
         response = RedirectResponse("/", status_code=303)
         set_cookie(response, cookie, token)
@@ -86,7 +67,3 @@ def _ask_for_token(request: Request, token: str, cookie: str) -> Response | None
     return PlainTextResponse(
         "This study opens with the complete link that you were given.", status_code=401
     )
-
-
-def _same(given: str, expected: str) -> bool:
-    return secrets.compare_digest(given.encode(), expected.encode())
