@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +197,9 @@ def test_too_many_requests_are_told_when_to_come_again(
     threads[0].start()
     assert begun.wait(30)
     threads[1].start()
-    while not served.engine.model_queue.waiting:
-        pass
+    until = time.monotonic() + 30
+    while not served.engine.model_queue.waiting and time.monotonic() < until:
+        time.sleep(0.01)
     refused = served.client.post("/v1/imagine", json={"text": "a man"})
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1

@@ -1,5 +1,6 @@
 """Faces are kept until their time is over; what is deleted is gone from the disk."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ def test_time_deletes(store: FaceStore, clock: Clock, tmp_path: Path) -> None:
     assert len(again) == 0
     assert list((tmp_path / "s" / "files").iterdir()) == []
     again.close()
+
+
+def test_time_deletes_while_nobody_asks(tmp_path: Path) -> None:
+    store = FaceStore(tmp_path / "s", 0.2)
+    store.keep(RECORD, "", b"the photo of somebody")
+    until = time.monotonic() + 20
+    while b"somebody" in on_the_disk(store.folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert b"somebody" not in on_the_disk(store.folder)
+    store.close()
 
 
 def test_folders_of_nobody_are_swept(store: FaceStore, clock: Clock, tmp_path: Path) -> None:

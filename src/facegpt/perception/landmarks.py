@@ -48,7 +48,7 @@ class DetectedFace:
 
 @runtime_checkable
 class LandmarkDetector(Protocol):
-    """Finds faces and their 68 points."""
+    """Finds faces and their 68 points; several threads may ask at once."""
 
     @property
     def licences(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """How faces and errors are answered."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -9,7 +10,9 @@ from fastapi.responses import JSONResponse
 
 from facegpt.perception.images import ImageError
 from facegpt.pipeline import NoFaceError, RequestError, SpreadMissingError
+from facegpt.reconstruction import FaceReconstruction
 from facegpt.record_checks import FaceRecordError
+from facegpt.web.engine import FILES, Engine
 from facegpt.web.errors import (
     BusyError,
     ClosedError,
@@ -36,8 +39,6 @@ STATUS: Mapping[type[Exception], int] = {
     GoneError: 499,
 }
 """Errors that are told to whoever asked; all others are ours, and only their kind is logged."""
-
-ENDINGS = ("glb", "obj", "ply", "png", "json")
 
 _log = logging.getLogger(__name__)
 
@@ -75,14 +76,24 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 """For the OpenAPI document."""
 
 
-def face_answer(face: KeptFace, keep_seconds: float) -> dict[str, Any]:
-    """A kept face with the addresses of its files, a `FaceAnswer`: checking so many numbers again
-    would take longer than sending them."""
+async def kept_faces(
+    engine: Engine,
+    faces: Sequence[FaceReconstruction],
+    session: str,
+    photo: bytes | None = None,
+) -> list[dict[str, Any]]:
+    """Keep faces; each as it can be fetched, a `FaceAnswer`. That is not checked again: it would
+    take longer than sending it."""
+    kept = [await asyncio.to_thread(engine.keep, face, session, photo) for face in faces]
+    return [_face_answer(face, engine.store.keep_seconds) for face in kept]
+
+
+def _face_answer(face: KeptFace, keep_seconds: float) -> dict[str, Any]:
     return {
         "id": face.id,
         "made": face.made,
         "expires": face.made + keep_seconds,
-        "files": {ending: f"/v1/faces/{face.id}.{ending}" for ending in ENDINGS},
+        "files": {ending: f"/v1/faces/{face.id}.{ending}" for ending in (*FILES, "json")},
         "record": face.record,
     }
 

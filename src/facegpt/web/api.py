@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from facegpt import __version__
 from facegpt.perception.images import Photo, load_image
 from facegpt.reconstruction import FaceReconstruction
-from facegpt.web.answers import ERRORS, STATUS, error_answer, face_answer
+from facegpt.web.answers import ERRORS, STATUS, error_answer, kept_faces
 from facegpt.web.completions import add_completions
-from facegpt.web.counting import Counters
+from facegpt.web.counting import CountedAnswers, Counters
 from facegpt.web.engine import FILES, Engine, Wish
 from facegpt.web.gate import problem
 from facegpt.web.settings import ServeSettings
@@ -50,32 +50,13 @@ def create_app(engine: Engine, settings: ServeSettings, counters: Counters) -> F
     app = FastAPI(
         title="FaceGPT", version=__version__, description=ABOUT, docs_url=None, redoc_url=None
     )
-    _count(app, counters)
+    app.add_middleware(CountedAnswers, counters=counters)
     _report_errors(app)
     _add_faces(app, engine, settings)
     _add_files(app, engine, settings)
     _add_state(app, engine, counters)
     add_completions(app, engine, settings)
     return app
-
-
-def _count(app: FastAPI, counters: Counters) -> None:
-    counters_of = counters.answered
-
-    class Counting:
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            async def sending(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    route = getattr(scope.get("route"), "path", "unknown")
-                    counters_of(route, message["status"])
-                await send(message)
-
-            await self._inner(scope, receive, sending if scope["type"] == "http" else send)
-
-    app.add_middleware(Counting)
 
 
 def _report_errors(app: FastAPI) -> None:
@@ -131,7 +112,8 @@ def _add_faces(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
         photo: Photo = await asyncio.to_thread(load_image, data)
         job = engine.read_photo(photo, refine=refine)
         found: list[FaceReconstruction] = await result_of(request, job, settings.seconds)
-        return await _keep(engine, found, session, data if keep_photo else None)
+        faces = await kept_faces(engine, found, session, data if keep_photo else None)
+        return JSONResponse({"faces": faces})
 
     @app.post(
         "/v1/imagine",
@@ -142,7 +124,8 @@ def _add_faces(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
     async def imagine(request: Request, asked: ImagineRequest) -> JSONResponse:
         job = engine.wish(Wish(asked.text, asked.samples, asked.seed, asked.reason))
         made = await result_of(request, job, settings.seconds)
-        return await _keep(engine, [face.reconstruction for face in made], asked.session)
+        found = [face.reconstruction for face in made]
+        return JSONResponse({"faces": await kept_faces(engine, found, asked.session)})
 
     @app.post(
         "/v1/render",
@@ -171,16 +154,6 @@ async def _picture_in(request: Request) -> bytes:
     except ValidationError as error:
         raise HTTPException(*_sentence_of(error.errors())) from None
     return await asyncio.to_thread(picture_of, asked.image)
-
-
-async def _keep(
-    engine: Engine,
-    faces: list[FaceReconstruction],
-    session: str,
-    photo: bytes | None = None,
-) -> JSONResponse:
-    kept = [await asyncio.to_thread(engine.keep, face, session, photo) for face in faces]
-    return JSONResponse({"faces": [face_answer(f, engine.store.keep_seconds) for f in kept]})
 
 
 def _add_files(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:

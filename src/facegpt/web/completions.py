@@ -11,8 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from facegpt.pipeline import ChatAnswer
-from facegpt.reconstruction import FaceReconstruction
-from facegpt.web.answers import ERRORS, error_answer, face_answer
+from facegpt.web.answers import ERRORS, error_answer, kept_faces
 from facegpt.web.engine import Engine, Question
 from facegpt.web.errors import GoneError, TooLateError
 from facegpt.web.settings import ServeSettings
@@ -21,6 +20,10 @@ from facegpt.web.waiting import LOOK_EVERY_S, result_of
 from facegpt.web.wire import ChatRequest, conversation_of
 
 _END = "data: [DONE]\n\n"
+_ANSWER = {
+    "description": "OpenAI's chat completion, or with `stream` its chunks; with `faces`.",
+    "content": {"application/json": {}, "text/event-stream": {}},
+}
 
 
 def add_completions(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
@@ -28,7 +31,7 @@ def add_completions(app: FastAPI, engine: Engine, settings: ServeSettings) -> No
 
     @app.post(
         "/v1/chat/completions",
-        responses=ERRORS,
+        responses={**ERRORS, 200: _ANSWER},
         summary="The next turn of a conversation, with the faces that the model makes.",
     )
     async def complete(request: Request, asked: ChatRequest) -> Response:
@@ -59,13 +62,7 @@ def _head(engine: Engine, kind: str) -> dict[str, Any]:
 
 
 async def _kept(engine: Engine, answer: ChatAnswer, session: str) -> list[dict[str, Any]]:
-    """The faces of an answer, as they can be fetched."""
-    kept = []
-    for face in answer.faces:
-        reconstruction: FaceReconstruction = face.reconstruction
-        one = await asyncio.to_thread(engine.keep, reconstruction, session)
-        kept.append(face_answer(one, engine.store.keep_seconds))
-    return kept
+    return await kept_faces(engine, [face.reconstruction for face in answer.faces], session)
 
 
 def _streamed(
@@ -97,8 +94,7 @@ def _streamed(
             yield _event(head, {"faces": faces}, "stop")
             yield _END
         except Exception as error:  # the status has been sent: the reason comes in the stream
-            body = json.loads(bytes(error_answer(error).body))
-            yield f"data: {json.dumps(body)}\n\n"
+            yield f"data: {bytes(error_answer(error).body).decode()}\n\n"
         finally:
             job.cancel()
 

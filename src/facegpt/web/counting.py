@@ -1,5 +1,7 @@
 """What the server counts, in the form of Prometheus. No text, no address, no id is counted."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from facegpt.web.engine import Engine
@@ -52,3 +54,22 @@ class Counters:
     def text(self) -> bytes:
         """All of it."""
         return generate_latest(self.registry)
+
+
+class CountedAnswers:
+    """ASGI middleware: every answer is counted by its route."""
+
+    def __init__(self, app: Any, counters: Counters) -> None:
+        self._app = app
+        self._counters = counters
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+
+        async def counting(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "unknown")
+                self._counters.answered(route, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counting)

@@ -24,6 +24,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ID_BYTES = 16
 _DATABASE, _FILES, _PHOTO = "faces.sqlite3", "files", "photo"
 _WAIT_MS = 10_000
+_SWEEP_EVERY_S = 60.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS faces (
     id TEXT PRIMARY KEY,
@@ -68,6 +69,7 @@ class FaceStore:
         self._clock = clock
         self._lock = threading.Lock()
         (folder / _FILES).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._closed = threading.Event()
         self._database = sqlite3.connect(folder / _DATABASE, check_same_thread=False)
         for pragma in (
             "journal_mode = WAL",
@@ -80,9 +82,13 @@ class FaceStore:
             database.executescript(_TABLES)
         self.delete_old()
         self._delete_orphans()
+        self._sweeper = threading.Thread(target=self._sweep, name="facegpt-sweeper", daemon=True)
+        self._sweeper.start()
 
     def close(self) -> None:
         """Close the database; whatever was kept stays."""
+        self._closed.set()
+        self._sweeper.join()
         with self._lock:
             self._database.close()
 
@@ -177,6 +183,11 @@ class FaceStore:
     def __len__(self) -> int:
         with self._lock:
             return int(self._database.execute("SELECT count(*) FROM faces").fetchone()[0])
+
+    def _sweep(self) -> None:
+        """Time goes on while nobody asks for anything."""
+        while not self._closed.wait(min(_SWEEP_EVERY_S, self.keep_seconds)):
+            self.delete_old()
 
     def _delete(self, ids: list[str]) -> int:
         if not ids:
