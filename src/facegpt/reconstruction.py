@@ -17,7 +17,9 @@ The JSON object has these fields (unknown ones are passed over):
 - `licences`: list of names, or of objects of strings, that shaped the result.
 - `source` (may be missing: a photo): `{"kind": "text", "text": ...}` for a face that was imagined,
   with `words`, `sample` and `seed` where there are some. There is no photo then: the image is the
-  224 crop itself, landmarks and box are those of the mesh, and `errors` is empty.
+  224 crop itself, landmarks and box are those of the mesh, and `errors` is empty. A face that was
+  changed has `changes` (objects with `semantics` and `arkit`); then, too, landmarks and box are
+  those of the mesh and `errors` is empty.
 """
 
 import json
@@ -87,7 +89,7 @@ class FaceReconstruction:
     """The ledger of `facegpt.assets`: what shaped this result, under which licence."""
     source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "photo"})
     """`kind` is photo or text; an imagined face also has `text`, and perhaps `words` that the model
-    said before, `sample` and `seed`."""
+    said before, `sample` and `seed`; a changed one has `changes`."""
 
     @property
     def is_imagined(self) -> bool:
@@ -115,7 +117,7 @@ class FaceReconstruction:
             "errors": {k: _rounded(v, 6) for k, v in self.errors.items()},
             "licences": _jsonable(list(self.licences)),
         }
-        if self.source["kind"] != "photo":
+        if self.source != {"kind": "photo"}:
             record["source"] = _jsonable(self.source)
         FaceReconstruction.from_record(record)
         return record
@@ -247,13 +249,18 @@ def _source(record: object) -> dict[str, Any]:
         text = member(source, "text", "source.")
         if not isinstance(text, str) or not text.strip():
             raise FaceRecordError("source.text", "expected the text that the face was made from")
+    changes = source.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(c, dict) for c in changes):
+        raise FaceRecordError("source.changes", "expected a list of objects")
     return source
 
 
 def _errors(errors: Mapping[str, object], source: Mapping[str, Any]) -> dict[str, float]:
-    if source["kind"] == "text":
+    if source["kind"] == "text" or source.get("changes"):
         if errors:
-            raise FaceRecordError("errors", "a face made from a text has no photo to differ from")
+            raise FaceRecordError(
+                "errors", "a face that was made from a text or changed has no photo to differ from"
+            )
         return {}
     return {k: number(member(errors, k, "errors."), f"errors.{k}") for k in ERROR_NAMES}
 

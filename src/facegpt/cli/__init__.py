@@ -17,14 +17,14 @@ from facegpt.cli.data import data_app
 from facegpt.cli.evaluate import evaluate_app
 from facegpt.cli.exports import exports_app
 from facegpt.cli.photos import describe, fit, reconstruct
-from facegpt.cli.pictures import render
+from facegpt.cli.pictures import edit, render
 from facegpt.cli.serve import serve
 from facegpt.cli.study import study_app
 from facegpt.cli.text import chat, imagine
 from facegpt.cli.training import check_preset, train_app
 
 app = tyro.extras.SubcommandApp()
-for _command in (reconstruct, imagine, chat, describe, fit, render, serve):
+for _command in (reconstruct, imagine, chat, describe, fit, edit, render, serve):
     app.command(_command)
 app.command(data_app, name="data", help="Data sets of faces to train on.")
 app.command(train_app, name="train", help="Train a FaceGPT, and examine a training.")

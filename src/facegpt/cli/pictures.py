@@ -1,4 +1,4 @@
-"""`facegpt render`: a saved face in another pose, light or expression."""
+"""`facegpt render` and `facegpt edit`: a saved face in another pose or light, or changed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +41,31 @@ def render(
         size=size,
     )
     for path in render_record(face, staging, output, turntable):
+        print(path)
+    return 0
+
+
+def edit(
+    face: tyro.conf.Positional[Path],
+    changes: tyro.conf.Positional[tuple[str, ...]] = (),
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("faces/edited"),
+) -> int:
+    """Change a saved face by meaning, and write the new head.
+
+    A measurement (docs/semantics.md) moves by standard deviations of the population, such as
+    nose_width=+1.5 or skin_lightness=-1; an ARKit blendshape is set to a weight between 0 and 1,
+    such as jawOpen=0.4. The texture beside the record is kept and recoloured.
+
+    Args:
+        face: A face.json that facegpt wrote.
+        changes: NAME=VALUE, one or more.
+        output: Folder of the new head.
+    """
+    from facegpt.pipeline.changing import edit_record
+
+    if not changes:
+        raise ValueError("say what to change, such as: facegpt edit face.json nose_width=+1.5")
+    for path in edit_record(face, changes, output):
         print(path)
     return 0
 

@@ -143,6 +143,15 @@ def _asset(copyright_notice: str, extras: Mapping[str, Any] | None) -> dict[str,
     return asset
 
 
+def corner_arrays(mesh: TexturedMesh, *values: np.ndarray) -> list[np.ndarray]:
+    """What `write_glb` would write as POSITION (metres) and NORMAL, and values of the vertices
+    (vertex, 3) in the same order: for programs that move the vertices of a GLB they have."""
+    vertices = _corners(mesh).vertices
+    position = mesh.vertices_mm.detach().numpy() * _METRES_PER_MM
+    normal = _Normals(mesh)(mesh.vertices_mm)
+    return [array[vertices].astype(np.float32) for array in (position, normal, *values)]
+
+
 def read_glb_chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     """The JSON document and the binary chunk of a GLB.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from facegpt.assets import licence_ledger
 from facegpt.geometry.camera import camera_matrices, project_orthographic
@@ -118,9 +120,7 @@ def imagined_faces(
     """
     if not len(theta):
         return []
-    with torch.no_grad():
-        points_mm = model.vertices_mm(theta.shape, theta.expression)[:, model.landmarks68]
-        projected = project_orthographic(points_mm, theta.camera, CROP_SIZE, model.pixels_per_mm)
+    landmarks = mesh_landmarks_px(theta, model)
     semantics = describe_records(theta, model)
     size, crop_from_image = (CROP_SIZE, CROP_SIZE), torch.eye(3, dtype=torch.float64)
     ledger = licence_ledger(dict.fromkeys((*model.licences, *licences)))
@@ -143,7 +143,15 @@ def imagined_faces(
             ),
             model,
         )
-        for face, measured, points, source in zip(
-            theta, semantics, projected[..., :2], sources, strict=True
-        )
+        for face, measured, points, source in zip(theta, semantics, landmarks, sources, strict=True)
     ]
+
+
+def mesh_landmarks_px(
+    theta: FaceParameters, model: MorphableModel
+) -> Float[Tensor, "face 68 2"]:
+    """The 68 points of the mesh, in pixels of the 224 crop."""
+    with torch.no_grad():
+        points_mm = model.vertices_mm(theta.shape, theta.expression)[:, model.landmarks68]
+        projected = project_orthographic(points_mm, theta.camera, CROP_SIZE, model.pixels_per_mm)
+    return projected[..., :2]

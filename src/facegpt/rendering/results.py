@@ -61,9 +61,12 @@ class _Head:
     face: FaceReconstruction
     model: MorphableModel
     photo: Photo | None
+    given_texture: UInt8[np.ndarray, "height width 3"] | None = None
 
     @cached_property
     def texture(self) -> UInt8[np.ndarray, "height width 3"]:
+        if self.given_texture is not None:
+            return self.given_texture
         if self.photo is None:
             return model_texture(self.model, self.face.parameters)
         view = photo_view(self.photo, self.face)
@@ -80,6 +83,7 @@ def save_reconstruction(
     photo: Photo | None,
     directory: Path,
     formats: Sequence[str] | None = None,
+    texture: UInt8[np.ndarray, "height width 3"] | None = None,
 ) -> list[Path]:
     """Write the files of one face; files of an earlier run are replaced.
 
@@ -87,6 +91,7 @@ def save_reconstruction(
         model: The whole head, the model that `face` was fitted with.
         photo: The photo that the face was found in; None for an imagined face.
         formats: Which files; by default `FORMATS`, or `IMAGINED_FORMATS` without a photo.
+        texture: Of the head; without it that of the photo or else of the model.
 
     Returns:
         The files.
@@ -95,7 +100,7 @@ def save_reconstruction(
         ValueError: There is no such format, or it needs a photo.
     """
     formats = _checked_formats(formats, photo)
-    head = _Head(face, model, photo)
+    head = _Head(face, model, photo, texture)
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from facegpt.geometry.camera import project_orthographic, rotation_from_angles
 from facegpt.geometry.lighting import shade
 from facegpt.geometry.mesh import vertex_normals
+from facegpt.morphable.colour import linear_from_srgb, srgb_from_linear
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
@@ -86,6 +87,38 @@ def model_texture(
         texture[inside] = texels
         filled = _fill_outside(texture.permute(2, 0, 1), inside.float())
     return (filled.permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
+
+
+def recoloured(
+    texture: UInt8[np.ndarray, "height width 3"],
+    model: MorphableModel,
+    before: FaceParameters,
+    after: FaceParameters,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A texture of `before` as it is when the albedo becomes that of `after`: each texel changes by
+    the factor, of linear light, by which the albedo of the model does."""
+    if torch.equal(before.albedo, after.albedo):
+        return texture
+    with torch.no_grad():
+        factor = albedo_factor(model, before, after)
+        inside, texels = _texels(model, factor, len(texture))
+    image = torch.ones(len(texture), len(texture), 3)
+    image[inside] = texels
+    filled = _fill_outside(image.permute(2, 0, 1), inside.float()).permute(1, 2, 0)
+    linear = linear_from_srgb(torch.from_numpy(texture.copy()) / 255) * filled
+    return (srgb_from_linear(linear.clamp(0, 1)) * 255).round().byte().numpy()
+
+
+def albedo_factor(
+    model: MorphableModel, before: FaceParameters, after: FaceParameters
+) -> Float[Tensor, "vertex 3"]:
+    """By which factor of linear light the albedo of each vertex changes."""
+    darkest = 0.02
+    old, new = (
+        linear_from_srgb(model.albedo_srgb(theta.albedo)[0].clamp(darkest, 1))
+        for theta in (before, after)
+    )
+    return new / old
 
 
 def _look(model: MorphableModel, theta: FaceParameters, view: PhotoView) -> _Seen:

@@ -85,10 +85,11 @@ async def kept_faces(
     """Keep faces; each as it can be fetched, a `FaceAnswer`. That is not checked again: it would
     take longer than sending it."""
     kept = [await asyncio.to_thread(engine.keep, face, session, photo) for face in faces]
-    return [_face_answer(face, engine.store.keep_seconds) for face in kept]
+    return [face_answer(face, engine.store.keep_seconds) for face in kept]
 
 
-def _face_answer(face: KeptFace, keep_seconds: float) -> dict[str, Any]:
+def face_answer(face: KeptFace, keep_seconds: float) -> dict[str, Any]:
+    """A `FaceAnswer`."""
     return {
         "id": face.id,
         "made": face.made,

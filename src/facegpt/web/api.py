@@ -17,6 +17,7 @@ from facegpt import __version__
 from facegpt.perception.images import Photo, load_image
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.web.answers import ERRORS, STATUS, error_answer, kept_faces
+from facegpt.web.changes import add_changes
 from facegpt.web.completions import add_completions
 from facegpt.web.counting import CountedAnswers, Counters
 from facegpt.web.engine import FILES, Engine, Wish
@@ -55,6 +56,7 @@ def create_app(engine: Engine, settings: ServeSettings, counters: Counters) -> F
     _add_faces(app, engine, settings)
     _add_files(app, engine, settings)
     _add_state(app, engine, counters)
+    add_changes(app, engine, settings)
     add_completions(app, engine, settings)
     return app
 

@@ -10,18 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from facegpt.perception.images import Photo, load_image
 from facegpt.pipeline import ChatAnswer, FaceGPT, ImaginedFace
+from facegpt.pipeline.changing import Change, changed_face
 from facegpt.reconstruction import FaceReconstruction
+from facegpt.rendering.photo_view import photo_view
 from facegpt.rendering.pictures import render_head
 from facegpt.rendering.restage import Staging, staged
 from facegpt.rendering.results import save_reconstruction
+from facegpt.rendering.texture import bake_texture, recoloured
 from facegpt.web.batching import Batcher, Job
 from facegpt.web.errors import GoneError, UnreadableRequestError
 from facegpt.web.settings import ServeSettings
 from facegpt.web.store import FaceStore, KeptFace
+from facegpt.web.surfaces import surface_bytes
 
 FILES = {
     "glb": ("glb", "head.glb", "model/gltf-binary"),
@@ -79,7 +84,19 @@ class Engine:
             heard=heard,
         )
         self.picture_queue = Batcher(
-            {"file": self._each(self._file), "view": self._each(self._view)},
+            {
+                "file": self._each(self._file),
+                "view": self._each(self._view),
+                "change": self._each(self._change),
+            },
+            most_waiting=_MOST_PICTURES_WAITING,
+            most_at_once=1,
+            patience_s=0.0,
+            heard=heard,
+        )
+        # A slider must not wait for the textures of others.
+        self.slider_queue = Batcher(
+            {"surface": self._each(self._surface)},
             most_waiting=_MOST_PICTURES_WAITING,
             most_at_once=1,
             patience_s=0.0,
@@ -90,6 +107,7 @@ class Engine:
         """Finish what has begun; every face that was made is kept."""
         self.model_queue.close()
         self.picture_queue.close()
+        self.slider_queue.close()
         self.store.close()
 
     def read_photo(self, photo: Photo, *, refine: bool) -> Job:
@@ -115,6 +133,22 @@ class Engine:
     def picture(self, face: FaceReconstruction, staging: Staging) -> Job:
         """A job whose result is a PNG of a face; errors as `read_photo`."""
         return self.picture_queue.submit("view", (face, staging))
+
+    def change(self, face_id: str, change: Change, session: str) -> Job:
+        """A job whose result is the `KeptFace` that a kept face becomes; errors as `read_photo`."""
+        return self.picture_queue.submit("change", (face_id, change, session))
+
+    def surface(self, face: FaceReconstruction, change: Change) -> Job:
+        """A job whose result is `surface_bytes`; errors as `read_photo`."""
+        return self.slider_queue.submit("surface", (face, change))
+
+    def face(self, face_id: str) -> FaceReconstruction:
+        """A kept face.
+
+        Raises:
+            UnknownFaceError: There is none, or no longer.
+        """
+        return FaceReconstruction.from_record(self.store.face(face_id).record)
 
     def keep(self, face: FaceReconstruction, session: str, photo: bytes | None = None) -> KeptFace:
         """Put a face into the store."""
@@ -161,16 +195,44 @@ class Engine:
         path = self.store.files(face_id) / ending / name
         if path.is_file():
             return path
-        face = FaceReconstruction.from_record(self.store.face(face_id).record)
+        face = self.face(face_id)
         given = self.store.photo(face_id)
         photo = None if given is None else load_image(given)
+        texture = self.store.texture(face_id)
         if photo is not None and ending == "png":
             form, name = "overlay", "overlay.png"
-        save_reconstruction(face, self.facegpt.model, photo, path.parent, [form])
+        save_reconstruction(face, self.facegpt.model, photo, path.parent, [form], texture)
         if path.name != name:
             (path.parent / name).replace(path)
         self.store.delete_files_of_nobody(face_id)
         return path
+
+    def _change(self, asked: tuple[str, Change, str]) -> KeptFace:
+        face_id, change, session = asked
+        face, model = self.face(face_id), self.facegpt.model
+        try:
+            new = changed_face(face, model, change)
+        except ValueError as error:
+            raise UnreadableRequestError(str(error)) from error
+        texture = self._texture(face_id, face)
+        if texture is not None:
+            texture = recoloured(texture, model, face.parameters, new.parameters)
+        return self.store.keep(new.to_record(), session, texture=texture)
+
+    def _texture(self, face_id: str, face: FaceReconstruction) -> np.ndarray | None:
+        """Of the photo, if it was kept."""
+        given = self.store.photo(face_id)
+        if given is None:
+            return self.store.texture(face_id)
+        view = photo_view(load_image(given), face)
+        return bake_texture(self.facegpt.model, face.parameters, view)
+
+    def _surface(self, asked: tuple[FaceReconstruction, Change]) -> bytes:
+        face, change = asked
+        try:
+            return surface_bytes(self.facegpt.model, face, change)
+        except ValueError as error:
+            raise UnreadableRequestError(str(error)) from error
 
     def _view(self, asked: tuple[FaceReconstruction, Staging]) -> bytes:
         face, staging = asked

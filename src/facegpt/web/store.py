@@ -4,6 +4,7 @@ An id cannot be guessed and never becomes a path without being one of ours. What
 gone from the file of the database, too. Knows records and bytes, no model and no HTTP.
 """
 
+import io
 import json
 import re
 import secrets
@@ -17,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
 from facegpt.geometry.export import write_atomically
 from facegpt.web.errors import UnknownFaceError
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ID_BYTES = 16
-_DATABASE, _FILES, _PHOTO = "faces.sqlite3", "files", "photo"
+_DATABASE, _FILES, _PHOTO, _TEXTURE = "faces.sqlite3", "files", "photo", "texture.png"
 _WAIT_MS = 10_000
 _SWEEP_EVERY_S = 60.0
 _TABLES = """
@@ -93,7 +98,11 @@ class FaceStore:
             self._database.close()
 
     def keep(
-        self, record: Mapping[str, Any], session: str = "", photo: bytes | None = None
+        self,
+        record: Mapping[str, Any],
+        session: str = "",
+        photo: bytes | None = None,
+        texture: UInt8[np.ndarray, "height width 3"] | None = None,
     ) -> KeptFace:
         """A new face, on the disk when this returns.
 
@@ -101,13 +110,15 @@ class FaceStore:
             record: `FaceReconstruction.to_record`.
             session: Whose it is; faces of a session are deleted together.
             photo: The file it came from, if it shall be kept.
+            texture: Of a face whose photo does not fit it any more, because it was changed.
         """
         self.delete_old()
         face = KeptFace(new_id(), session, self._clock(), record)
-        if photo is not None:
-            folder = self._folder(face.id)
-            folder.mkdir(parents=True, mode=0o700)
-            write_atomically(folder / _PHOTO, photo)
+        for name, content in ((_PHOTO, photo), (_TEXTURE, _png(texture))):
+            if content is not None:
+                folder = self._folder(face.id)
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_atomically(folder / name, content)
         row = (face.id, session, face.made, json.dumps(record, separators=(",", ":")))
         with self._writing() as database:
             database.execute("INSERT INTO faces VALUES (?, ?, ?, ?)", row)
@@ -134,6 +145,18 @@ class FaceStore:
         """The photo of a face that was kept with it."""
         path = self._folder(self.face(face_id).id) / _PHOTO
         return path.read_bytes() if path.is_file() else None
+
+    def texture(self, face_id: str) -> UInt8[np.ndarray, "height width 3"] | None:
+        """The texture that was kept with a face.
+
+        Raises:
+            UnknownFaceError: There is no such face.
+        """
+        path = self._folder(self.face(face_id).id) / _TEXTURE
+        if not path.is_file():
+            return None
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
 
     def files(self, face_id: str) -> Path:
         """The folder for the files of a face; it is deleted with the face.
@@ -217,6 +240,14 @@ class FaceStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._database:
             yield self._database
+
+
+def _png(texture: np.ndarray | None) -> bytes | None:
+    if texture is None:
+        return None
+    sink = io.BytesIO()
+    Image.fromarray(texture).save(sink, "PNG", compress_level=1)
+    return sink.getvalue()
 
 
 def new_id() -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from facegpt.data.conversations import FACE_TOKEN
+from facegpt.pipeline.changing import LARGEST_SHIFT, Change
 from facegpt.rendering.pictures import LIGHTS
 from facegpt.web.errors import UnreadableRequestError
 
@@ -97,6 +98,51 @@ class RenderRequest(Wire):
         Field(max_length=100, description="Blendshapes to set; the others stay."),
     ] = {}
     size: Annotated[int, Field(ge=16, le=1024, description="Side in pixels.")] = 448
+
+
+Shift = Annotated[float, Field(ge=-LARGEST_SHIFT, le=LARGEST_SHIFT)]
+
+
+class ChangeRequest(Wire):
+    """A kept face, changed by meaning."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0123456789abcdefABCDEF",
+                    "semantics": {"nose_width": 1.5},
+                    "arkit": {"jawOpen": 0.4},
+                }
+            ]
+        },
+    )
+
+    id: Annotated[str, Field(description="Of a kept face.", max_length=64)]
+    semantics: Annotated[
+        dict[str, Shift],
+        Field(
+            max_length=20,
+            description="Name of a measurement -> standard deviations by which it moves.",
+        ),
+    ] = {}
+    arkit: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(max_length=100, description="Blendshapes to set; the others stay."),
+    ] = {}
+    session: Session = ""
+
+    def change(self) -> Change:
+        """What shall be different.
+
+        Raises:
+            UnreadableRequestError: There is no such measurement.
+        """
+        try:
+            return Change(self.semantics, self.arkit)
+        except ValueError as error:
+            raise UnreadableRequestError(str(error)) from error
 
 
 class TextPart(BaseModel):
