@@ -1,10 +1,12 @@
 """A server with a tiny FaceGPT: asked in this process, or listening on a port."""
 
+import asyncio
 import io
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +51,11 @@ def photo_png(tiny_face_model: MorphableModel) -> bytes:
 def make_served(tiny_face_model: MorphableModel, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Makes servers; `keep_hours`, `token` and the other settings as arguments."""
     engines: list[Engine] = []
+    loops: list[asyncio.AbstractEventLoop] = []
 
     def make(**options: Any) -> Served:
-        given = {"data": tmp_path / "served", "requests_per_minute": 1_000_000} | options
+        given = {"data": tmp_path / "served", "requests_per_minute": 1_000_000, "page": False}
+        given |= options
         settings = ServeSettings(**given)
         counters = Counters()
         store = FaceStore(settings.folder, settings.keep_hours * 3600)
@@ -59,12 +63,29 @@ def make_served(tiny_face_model: MorphableModel, tmp_path: Path) -> Iterator[Cal
         engine = Engine(facegpt, store, settings, counters.done)
         counters.watch(engine)
         engines.append(engine)
-        app = guarded(engine, settings, counters)
+        with closing_loops_of_gradio(loops):
+            app = guarded(engine, settings, counters)
         return Served(TestClient(app, base_url=BASE, raise_server_exceptions=False), engine, app)
 
     yield make
     for engine in engines:
         engine.close()
+    for loop in loops:
+        loop.close()
+
+
+@contextmanager
+def closing_loops_of_gradio(loops: list[asyncio.AbstractEventLoop]) -> Iterator[None]:
+    """Gradio makes event loops where none runs, for its locks, and never closes them."""
+    make = asyncio.new_event_loop
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        loops.append(make())
+        return loops[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", remembered)
+        yield
 
 
 @pytest.fixture

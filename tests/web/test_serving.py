@@ -46,7 +46,7 @@ def test_a_server_answers_until_it_is_interrupted(
         addresses.append(address)
         announced.set()
 
-    settings = ServeSettings(port=0, data=tmp_path / "served")
+    settings = ServeSettings(port=0, data=tmp_path / "served", page=False)
     thread = threading.Thread(target=serving.serve, args=(settings, announce))
     thread.start()
     assert announced.wait(30)

@@ -147,9 +147,7 @@ def imagined_faces(
     ]
 
 
-def mesh_landmarks_px(
-    theta: FaceParameters, model: MorphableModel
-) -> Float[Tensor, "face 68 2"]:
+def mesh_landmarks_px(theta: FaceParameters, model: MorphableModel) -> Float[Tensor, "face 68 2"]:
     """The 68 points of the mesh, in pixels of the 224 crop."""
     with torch.no_grad():
         points_mm = model.vertices_mm(theta.shape, theta.expression)[:, model.landmarks68]

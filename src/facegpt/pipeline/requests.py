@@ -25,6 +25,10 @@ the face at once."""
 
 _TEXT, _PERSON = "{text}", "{person}"
 _PERSON_BEGINS = re.compile(r"(a|an|the|some|any|my|our|your|another|one|two)\b", re.IGNORECASE)
+_TELLS = re.compile(
+    r"(a|an|the|some|somebody|someone|another|one|my|his|her|our|their|he|she|they)\b(?!,)",
+    re.IGNORECASE,
+)
 _SENTENCE_ENDS = (".", "!", "?", '"', "'", "…")
 _LAST_SENTENCE = re.compile(r"(?s)^(.*[.!?…])\s")
 
@@ -68,6 +72,15 @@ def text_request(text: str) -> str:
         return wordings("person")[0].replace(_PERSON, text)
     sentence = text if text.endswith(_SENTENCE_ENDS) else f"{text}."
     return wordings("text")[0].replace(_TEXT, sentence)
+
+
+def conversation_request(text: str) -> str:
+    """What is said in a conversation, as the request that it means: somebody who only describes a
+    person or tells what happens to one wants to see the face. Questions, and whatever does not
+    begin with a person, stay as they are.
+    """
+    tells = _TELLS.match(text) is not None and "?" not in text
+    return text_request(checked_text(text)) if tells else text
 
 
 def image_request() -> str:

@@ -37,6 +37,9 @@ _BRIGHTEST = 1.45
 """A texel is at most this much brighter than its surroundings: glints go, freckles stay."""
 _MIRROR_TRUST = 0.9
 _FEATHER_TEXELS = 8
+_INNER_LIPS = slice(60, 68)
+_MOUTH_FADES_MM, _BACK_OF_TEETH, _DEEPEST = 60.0, 0.35, 0.2
+"""Depth over which light falls to a third, what of it reaches teeth from behind, and the least."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def bake_texture(
     """
     with torch.no_grad():
         seen = _look(model, theta, view)
-        albedo = model.albedo_srgb(theta.albedo)[0].clamp(0.01, 1.0)
+        albedo = (model.albedo_srgb(theta.albedo)[0] * mouth_light(model)).clamp(0.01, 1.0)
         skin, eyes = (~model.part_mask(_NO_SKIN_PARTS)).float(), model.part_mask(_EYE_PARTS).float()
         parts = torch.stack([skin, eyes], dim=1)
         tone = _vertex_tone(model, seen, view, albedo, parts)
@@ -82,11 +85,29 @@ def model_texture(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """The albedo of the model as a texture, for faces that have no photo."""
     with torch.no_grad():
-        inside, texels = _texels(model, model.albedo_srgb(theta.albedo)[0], size)
+        albedo = model.albedo_srgb(theta.albedo)[0] * mouth_light(model)
+        inside, texels = _texels(model, albedo, size)
         texture = torch.zeros(size, size, 3)
         texture[inside] = texels
         filled = _fill_outside(texture.permute(2, 0, 1), inside.float())
     return (filled.permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
+
+
+def mouth_light(model: MorphableModel) -> Float[Tensor, "vertex 1"]:
+    """How much light reaches each vertex inside the mouth; 1 everywhere else.
+
+    No renderer of ours or of viewers casts shadows, so without it the far teeth, seen from inside,
+    shine like lamps. Light falls off with the depth behind the lips, and on the backs of the teeth.
+    """
+    depth_mm = model.mean_mm[model.landmarks68[_INNER_LIPS], 2].mean() - model.mean_mm[:, 2]
+    light = torch.exp(-depth_mm.clamp(min=0) / _MOUTH_FADES_MM)
+    normals = vertex_normals(model.mean_mm[None], model.triangles)[0]
+    teeth = model.part_mask(("teeth",))
+    outwards = model.mean_mm - model.mean_mm[teeth].mean(dim=0)
+    behind = teeth & ((normals * outwards)[:, [0, 2]].sum(dim=1) <= 0)
+    light = torch.where(behind, light * _BACK_OF_TEETH, light).clamp(min=_DEEPEST)
+    inside = model.part_mask(("mouth", "teeth", "tongue"))
+    return torch.where(inside, light, torch.ones_like(light))[:, None]
 
 
 def recoloured(

@@ -35,8 +35,9 @@ def add_changes(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
         response_class=Response,
         summary="The surface of a changed face, for sliders: nothing is kept.",
         description="Three arrays of little-endian float32, (corner, 3) each, in the order of the "
-        "vertices of the GLB of the unchanged face: POSITION in metres, NORMAL, and by which "
-        "factor the linear colour of the texture changes.",
+        "vertices of the GLB of the unchanged face: POSITION in metres and NORMAL, so that "
+        "with the ARKit weights of the face it looks exactly as fitted, and by which factor the "
+        "linear colour of the texture changes.",
     )
     async def surface(request: Request, asked: ChangeRequest) -> Response:
         face = await asyncio.to_thread(engine.face, asked.id)

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from facegpt.listening import SECURITY_HEADERS, is_local_name, is_same_secret
 
@@ -21,6 +21,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/healthz",)
 """Answered without a token: they say nothing."""
+
+PARTS_OF_THE_PAGE = ("/assets/", "/static/", "/page/", "/theme.css")
+"""A browser asks for a hundred of them at once: they cost nothing and are not counted."""
+
+_PAGES = ("/", "/about")
+_COOKIE = "facegpt_token"
 
 _MOST_CALLERS = 10_000
 
@@ -92,18 +98,23 @@ class Gate:
             if not body.has_answered:
                 await problem(500, "something went wrong here")(scope, receive, guarded)
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> JSONResponse | None:
-        if not _is_own_origin(headers):
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        is_link = scope["method"] == "GET" and scope["path"] in _PAGES
+        if not _is_own_origin(headers) and not (is_link and _is_followed_link(headers)):
             return problem(403, "pages of other sites are not answered")
         if self._settings.token is None:
             if not is_local_name(headers.get("host", "")):
                 return problem(421, "this server only answers at http://127.0.0.1")
         elif scope["path"] not in OPEN_PATHS and not self._brings_token(headers):
+            if self._is_complete_link(scope):
+                return self._cookie_for(scope)
             return problem(
                 401,
                 "this server wants its token: send the header Authorization: Bearer TOKEN",
                 {"WWW-Authenticate": "Bearer"},
             )
+        if scope["path"].startswith(PARTS_OF_THE_PAGE):
+            return None
         wait = self._rate.seconds_to_wait(self._caller(scope))
         if wait > 0:
             seconds = str(int(wait) + 1)
@@ -112,9 +123,25 @@ class Gate:
         return None
 
     def _brings_token(self, headers: Mapping[str, str]) -> bool:
+        token = self._settings.token or ""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        same = is_same_secret(given.strip(), self._settings.token or "")
-        return same and scheme.lower() == "bearer"
+        if is_same_secret(given.strip(), token) and scheme.lower() == "bearer":
+            return True
+        return is_same_secret(_cookies_of(headers).get(_COOKIE, ""), token)
+
+    def _is_complete_link(self, scope: Scope) -> bool:
+        """The address that the server printed, opened in a browser."""
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        return scope["path"] == "/" and is_same_secret(given, self._settings.token or "")
+
+    def _cookie_for(self, scope: Scope) -> Response:
+        """The token in a cookie that no script reads and no other site makes a browser send; the
+        redirect takes it out of the address bar and the history."""
+        answer = RedirectResponse(scope.get("root_path", "") + "/", status_code=303)
+        answer.set_cookie(
+            _COOKIE, self._settings.token or "", path="/", httponly=True, samesite="strict"
+        )
+        return answer
 
     def _caller(self, scope: Scope) -> str:
         client = scope.get("client")
@@ -163,6 +190,16 @@ def int_of(text: str | None) -> int:
 
 def _headers_of(scope: Scope) -> dict[str, str]:
     return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+
+
+def _cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _is_followed_link(headers: Mapping[str, str]) -> bool:
+    """A person goes to the page from elsewhere; nothing of it can be read there."""
+    return headers.get("sec-fetch-mode") == "navigate" and "origin" not in headers
 
 
 def _is_own_origin(headers: Mapping[str, str]) -> bool:

@@ -53,9 +53,10 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
             ws="none",
-            lifespan="off",
+            lifespan="on",
         )
-        announce(address_of(listener, settings.host))
+        query = f"/?token={settings.token}" if settings.token and settings.page else ""
+        announce(address_of(listener, settings.host) + query)
         try:
             with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listener])
@@ -67,7 +68,13 @@ def guarded(engine: Engine, settings: ServeSettings, counters: Counters) -> Any:
     """The application behind its gate."""
     most = int(settings.most_upload_mb * (1 << 20))
     gate = GateSettings(settings.token, most, settings.requests_per_minute)
-    return Gate(create_app(engine, settings, counters), gate)
+    app = create_app(engine, settings, counters)
+    if settings.page:
+        # Gradio takes seconds to import: a server for programs goes without it.
+        from facegpt.web.page.app import add_page
+
+        add_page(app, engine, settings)
+    return Gate(app, gate)
 
 
 class _JsonLines(logging.Formatter):

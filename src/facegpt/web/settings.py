@@ -23,6 +23,8 @@ class ServeSettings:
     """Folder of the faces; `served` in the user's data folder without it."""
     keep_hours: float = 24.0
     """How long a face can be fetched; then it is deleted."""
+    page: bool = True
+    """Show the page for people under /; without it only programs are answered."""
     device: str = "cpu"
     """Where the model computes."""
     most_waiting: int = 64

@@ -75,6 +75,7 @@ class FaceStore:
         self._lock = threading.Lock()
         (folder / _FILES).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closed = threading.Event()
+        self._chores: list[Callable[[], None]] = []
         self._database = sqlite3.connect(folder / _DATABASE, check_same_thread=False)
         for pragma in (
             "journal_mode = WAL",
@@ -203,6 +204,10 @@ class FaceStore:
             ).fetchall()
         return self._delete([row[0] for row in found])
 
+    def also_sweep(self, chore: Callable[[], None]) -> None:
+        """Do something else whenever old faces are looked for."""
+        self._chores.append(chore)
+
     def __len__(self) -> int:
         with self._lock:
             return int(self._database.execute("SELECT count(*) FROM faces").fetchone()[0])
@@ -211,6 +216,8 @@ class FaceStore:
         """Time goes on while nobody asks for anything."""
         while not self._closed.wait(min(_SWEEP_EVERY_S, self.keep_seconds)):
             self.delete_old()
+            for chore in self._chores:
+                chore()
 
     def _delete(self, ids: list[str]) -> int:
         if not ids:

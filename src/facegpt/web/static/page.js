@@ -1,0 +1,81 @@
+// What the page does without asking the server: sliders that move the head, buttons inside cards.
+import "./head.js";
+
+const panel = () => document.querySelector("#panel-head facegpt-head");
+let asked = null; // the latest change that was wanted
+let isAsking = false;
+
+async function askForSurface() {
+  if (isAsking) return;
+  isAsking = true;
+  while (asked) {
+    const [head, id, semantics] = asked;
+    asked = null;
+    const body = JSON.stringify({ id, semantics });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch("v1/surface", { method: "POST", headers, body }).catch(() => null);
+    const complaint = document.querySelector("#change-status");
+    if (answer?.ok) {
+      if (!asked) head.setSurface(await answer.arrayBuffer());
+      if (complaint) complaint.textContent = "";
+    } else if (complaint) {
+      const said = await answer?.json().catch(() => null);
+      complaint.textContent = said?.error?.message ?? "The server does not answer.";
+    }
+  }
+  isAsking = false;
+}
+
+globalThis.facegpt = {
+  morph: (name, weight) => panel()?.setMorph(name, weight),
+  light: (azimuth, elevation) => panel()?.setLight(azimuth, elevation),
+  turn: (yaw, pitch) => panel()?.setTurn(yaw, pitch),
+  reshape(names, values) {
+    const head = panel();
+    if (!head) return;
+    const moved = names.map((name, i) => [name, values[i]]).filter(([, value]) => value !== 0);
+    asked = [head, head.dataset.face, Object.fromEntries(moved)];
+    askForSurface();
+  },
+};
+
+function tellGradio(id, value) {
+  const field = document.querySelector(`#${id} textarea, #${id} input`);
+  if (!field) return;
+  field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+async function savePicture() {
+  const picture = await panel()?.picture();
+  if (!picture) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(picture);
+  link.download = "face-as-shown.png";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy)?.textContent ?? "";
+  const before = button.textContent;
+  // Browsers give no clipboard to pages that came over an open network: then it is selected.
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    button.textContent = "Selected: press Ctrl+C";
+  }
+  setTimeout(() => (button.textContent = before), 2000);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("button[data-open], button[data-copy], button[data-picture]");
+  if (!button) return;
+  if (button.dataset.open) {
+    tellGradio("open-face", `${button.dataset.open} ${Date.now()}`);
+    document.querySelector("#face-panel")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
+  } else if (button.dataset.copy) copy(button);
+  else savePicture();
+});
