@@ -42,9 +42,10 @@ $(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.torch-installed 
 
 install: $(VENV)/.dev-installed ## Make .venv with everything that work on the project needs
 
-demo: $(VENV)/.demo-installed ## Photo, description, situation and chat into out/demo
+demo: $(VENV)/.demo-installed ## Photo, description, situation, chat and a page into out/demo
 	$(BIN)/python examples/04_all_roads.py out/demo
 	$(BIN)/python examples/03_chat.py out/demo
+	$(BIN)/python examples/06_threejs_page.py out/demo/page out/demo/photo
 
 test: $(VENV)/.dev-installed ## The tests that take seconds
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
