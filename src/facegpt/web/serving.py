@@ -22,7 +22,8 @@ from facegpt.web.gate import Gate, GateSettings
 from facegpt.web.settings import ServeSettings
 from facegpt.web.store import FaceStore
 
-_SECONDS_TO_FINISH = 10
+_SECONDS_TO_FINISH = 3
+"""Open pages listen for ever; whoever waits for a face has had it by then, or asks again."""
 
 
 def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:

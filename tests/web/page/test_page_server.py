@@ -71,7 +71,6 @@ def test_scripts_and_styles_come_whole_and_find_each_other(page: Any) -> None:
         "/gradio_api/proxy=https://evil.example/x",
         "/gradio_api/vibe-edit/",
         "/gradio_api/component_server",
-        "/gradio_api/reset",
         "/gradio_api/app_id",
         "/gradio_api/dev/reload",
         "/gradio_api/stream/x",

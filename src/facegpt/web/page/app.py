@@ -31,7 +31,7 @@ _PAGES = ("/", "/about", "/config", "/theme.css", "/favicon.ico", "/manifest.jso
 _USED = (
     *("/assets/", "/static/", "/page/", f"{_API}/upload", f"{_API}/heartbeat/"),
     *(f"{_API}/queue/join", f"{_API}/queue/data", f"{_API}/cancel", f"{_API}/info"),
-    *(f"{_API}/run/", f"{_API}/startup-events"),
+    *(f"{_API}/run/", f"{_API}/reset", f"{_API}/startup-events"),
 )
 _POLICY = "; ".join(
     (
