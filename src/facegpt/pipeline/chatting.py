@@ -38,6 +38,10 @@ class ChatAnswer:
     """The turn to append to the messages, with `<FACE>` in it."""
     first_number: int = 1
     """Number of the first face: they are counted through the conversation."""
+    is_finished: bool = True
+    """The model closed the turn itself; otherwise the answer was cut off."""
+    tokens: int = 0
+    """Of the answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,8 @@ def converse(
     text = shown.finished(spoken.tokens.tolist())
     faces = _faces(chat, spoken.faces, reader)
     content = [{"type": "text", "text": spoken.text.strip()}]
-    return ChatAnswer(text, faces, {"role": "assistant", "content": content}, first)
+    message = {"role": "assistant", "content": content}
+    return ChatAnswer(text, faces, message, first, spoken.is_finished, len(spoken.tokens))
 
 
 def _faces(chat: PreparedChat, theta: FaceParameters, reader: PhotoReader) -> list[AnsweredFace]:

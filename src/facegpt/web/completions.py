@@ -42,7 +42,8 @@ def add_completions(app: FastAPI, engine: Engine, settings: ServeSettings) -> No
         answer: ChatAnswer = await result_of(request, job, settings.seconds)
         faces = await _kept(engine, answer, asked.session)
         message = {"role": "assistant", "content": answer.text, "faces": faces}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        reason = _finish_reason(answer)
+        choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
         head = _head(engine, "chat.completion")
         return JSONResponse({**head, "choices": [choice], "faces": faces})
 
@@ -91,7 +92,7 @@ def _streamed(
                 yield _event(head, {"content": piece})
             answer: ChatAnswer = job.result.result()
             faces = await _kept(engine, answer, asked.session)
-            yield _event(head, {"faces": faces}, "stop")
+            yield _event(head, {"faces": faces}, _finish_reason(answer))
             yield _END
         except Exception as error:  # the status has been sent: the reason comes in the stream
             yield f"data: {bytes(error_answer(error).body).decode()}\n\n"
@@ -99,6 +100,10 @@ def _streamed(
             job.cancel()
 
     return StreamingResponse(events(), media_type="text/event-stream")
+
+
+def _finish_reason(answer: ChatAnswer) -> str:
+    return "stop" if answer.is_finished else "length"
 
 
 async def _next(request: Request, pieces: "asyncio.Queue[str | None]", until: float) -> str | None:

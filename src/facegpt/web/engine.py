@@ -5,6 +5,7 @@ face. Knows no HTTP.
 """
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ FILES = {
     "obj": ("obj", "head.obj", "model/obj"),
     "ply": ("ply", "head.ply", "application/octet-stream"),
     "png": ("portrait", "portrait.png", "image/png"),
+    "zip": ("obj", "head.zip", "application/zip"),
 }
 """Ending of an address -> format of the writer, name of the file, media type."""
 
@@ -202,7 +204,9 @@ class Engine:
         if photo is not None and ending == "png":
             form, name = "overlay", "overlay.png"
         save_reconstruction(face, self.facegpt.model, photo, path.parent, [form], texture)
-        if path.name != name:
+        if ending == "zip":
+            _pack(path)
+        elif path.name != name:
             (path.parent / name).replace(path)
         self.store.delete_files_of_nobody(face_id)
         return path
@@ -245,3 +249,15 @@ class Engine:
         sink = io.BytesIO()
         Image.fromarray(pixels).save(sink, "PNG")
         return sink.getvalue()
+
+
+def _pack(archive: Path) -> None:
+    """OBJ, material and texture beside an archive go into it."""
+    partial = archive.with_suffix(".partial")
+    members = [path for path in sorted(archive.parent.iterdir()) if path != partial]
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in members:
+            packed.write(path, path.name)
+    partial.replace(archive)
+    for path in members:
+        path.unlink()

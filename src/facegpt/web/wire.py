@@ -213,7 +213,7 @@ class FaceAnswer(BaseModel):
     id: str
     made: Annotated[float, Field(description="Seconds since 1970.")]
     expires: float
-    files: Annotated[dict[str, str], Field(description="glb, obj, ply, png, json -> address.")]
+    files: Annotated[dict[str, str], Field(description="glb, obj, ply, png, zip, json -> address.")]
     record: Annotated[dict[str, Any], Field(description="Schema `facegpt.face/1`.")]
 
 

@@ -72,7 +72,7 @@ def test_tables_hold_every_measurement_and_blendshape(record: dict[str, Any]) ->
 def test_files_and_command(record: dict[str, Any]) -> None:
     page = cards.files(shown(record))
     tags_of(page)
-    for ending in ("glb", "obj", "ply", "png", "json"):
+    for ending in ("glb", "zip", "ply", "png", "json"):
         assert f'{"i" * 22}.{ending}" download' in page
 
 

@@ -197,7 +197,7 @@ def test_from_a_photo_to_a_file(browser: Any, served: tuple[str, Path], tmp_path
     page.get_by_role("button", name="Keep as a new face").click()
     visit.wait_for_faces(2)
     page.get_by_role("tab", name="Files").click()
-    for ending in ("glb", "json", "obj", "ply", "png"):
+    for ending in ("glb", "json", "zip", "ply", "png"):
         with page.expect_download() as download:
             page.locator(f"ul.files a[download='face.{ending}']").click()
         download.value.save_as(tmp_path / f"face.{ending}")

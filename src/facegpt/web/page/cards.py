@@ -14,7 +14,7 @@ from facegpt.web.page.talk import ShownFace
 _DIFFERENCES = 12
 _FILES = (
     ("glb", "GLB", "rigged and textured, for engines and browsers"),
-    ("obj", "OBJ", "the mesh as it looks now"),
+    ("zip", "OBJ", "the mesh as it looks now, with material and texture, in a ZIP"),
     ("ply", "PLY", "the mesh with colours per vertex"),
     ("png", "PNG", "a picture"),
     ("json", "JSON", "theta, ARKit weights, measurements, camera, licences"),
