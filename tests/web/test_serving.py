@@ -74,7 +74,18 @@ def test_the_command_refuses_to_be_open(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--host", "0.0.0.0"])
     assert ended.value.code == 1
-    assert "needs a token; add for example --token" in capsys.readouterr().err
+    assert "needs a token; give --token or FACEGPT_TOKEN, for example " in capsys.readouterr().err
+
+
+def test_help_does_not_show_the_token(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEGPT_TOKEN", "a-secret-of-the-environment")
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    assert "FACEGPT_TOKEN" in shown
+    assert "a-secret-of-the-environment" not in shown
 
 
 def test_log_lines_are_json() -> None:
