@@ -52,11 +52,12 @@ test: $(VENV)/.dev-installed ## The tests that take seconds
 test-all: $(VENV)/.dev-installed ## Every test
 	$(BIN)/python -m pytest -n $(JOBS)
 
-lint: $(VENV)/.dev-installed ## Style, types and floors
+lint: $(VENV)/.dev-installed ## Style, types, floors and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev-installed ## Let ruff rewrite the files
 	$(BIN)/ruff check --fix
