@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format bench docs cli-docs gltf-validator clean
+.PHONY: help install demo test test-all lint format bench docs cli-docs dist-check gltf-validator clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-24s%s\n", $$1, $$2}'
@@ -53,11 +53,12 @@ test: $(VENV)/.dev-installed ## The tests that take seconds
 test-all: $(VENV)/.dev-installed ## Every test
 	$(BIN)/python -m pytest -n $(JOBS)
 
-lint: $(VENV)/.dev-installed ## Style, types and floors
+lint: $(VENV)/.dev-installed ## Style, types, floors and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev-installed ## Let ruff rewrite the files
 	$(BIN)/ruff check --fix
@@ -71,6 +72,9 @@ docs: $(VENV)/.dev-installed ## Build the manual into site/
 
 cli-docs: $(VENV)/.dev-installed ## Write docs/cli.md again from the --help of every command
 	$(BIN)/python scripts/build_cli_docs.py
+
+dist-check: $(VENV)/.dev-installed ## Build wheel and sdist, look into both, and make a head with the wheel
+	$(BIN)/python scripts/check_distribution.py
 
 gltf-validator: ## Install the Khronos glTF validator into .node (needs npm); the tests then use it
 	npm install --silent --no-audit --no-fund --prefix .node gltf-validator

@@ -45,6 +45,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         ("evaluate", "table3", "--help"),
         ("data", "build", "--help"),
         ("train", "nano", "--help"),
+        ("completion", "bash"),
     ],
 )
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:

@@ -79,6 +79,13 @@ def test_the_version_is_the_same_everywhere(project: Path) -> None:
     assert version in (project / "CHANGELOG.md").read_text()
 
 
+def test_versions_that_the_manual_installs_are_those_we_test_with(project: Path) -> None:
+    pinned = (project / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    named = re.findall(r"[\w-]+==[\w.]+", (project / "docs" / "install.md").read_text("utf-8"))
+    assert named
+    assert set(named) <= set(pinned)
+
+
 def test_continuous_integration_can_be_started(project: Path) -> None:
     script = project / ".ci" / "run"
     assert os.access(script, os.X_OK)

@@ -33,11 +33,14 @@ class ServingRefusedError(ValueError):
     """A server would be open to more people than was said, or cannot listen."""
 
 
-def check_openness(host: str, port: int, token: str | None, what: str) -> None:
+def check_openness(
+    host: str, port: int, token: str | None, what: str, told_by: str = "--token"
+) -> None:
     """Whether a server may listen so.
 
     Args:
         what: What it would do for the network, such as "shows the study".
+        told_by: How a person gives the token.
 
     Raises:
         ServingRefusedError: The port or the token is none, or the network is let in without a
@@ -47,13 +50,13 @@ def check_openness(host: str, port: int, token: str | None, what: str) -> None:
         raise ServingRefusedError(f"--port must be between 0 and 65535, got {port}")
     if token is not None and not _TOKEN.fullmatch(token):
         raise ServingRefusedError(
-            "--token must have 16 to 128 letters, digits, - or _, for example "
+            f"{told_by} must have 16 to 128 letters, digits, - or _, for example "
             f"{secrets.token_urlsafe(_TOKEN_BYTES)}"
         )
     if token is None and not _is_this_machine(host):
         raise ServingRefusedError(
-            f"--host {host} {what} to the network, so it needs a token; add for example "
-            f"--token {secrets.token_urlsafe(_TOKEN_BYTES)}"
+            f"--host {host} {what} to the network, so it needs a token; give {told_by}, for "
+            f"example {secrets.token_urlsafe(_TOKEN_BYTES)}"
         )
 
 

@@ -39,6 +39,12 @@ class Served:
     app: Any
 
 
+@pytest.fixture(autouse=True)
+def no_token_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may serve with a token."""
+    monkeypatch.delenv("FACEGPT_TOKEN", raising=False)
+
+
 @pytest.fixture(scope="session")
 def photo_png(tiny_face_model: MorphableModel) -> bytes:
     """A photo of two faces, as a file."""

@@ -105,7 +105,7 @@ def test_the_rate_recovers_and_callers_do_not_share() -> None:
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({"host": "0.0.0.0"}, "needs a token; add for example --token"),
+        ({"host": "0.0.0.0"}, "needs a token; give --token or FACEGPT_TOKEN"),
         ({"host": "face.example"}, "needs a token"),
         ({"token": "short"}, "16 to 128"),
         ({"port": 70_000}, "--port"),
@@ -116,6 +116,17 @@ def test_the_rate_recovers_and_callers_do_not_share() -> None:
 def test_settings_that_are_refused(settings: dict[str, Any], advice: str) -> None:
     with pytest.raises(ServingRefusedError, match=advice):
         ServeSettings(**settings)
+
+
+def test_the_token_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEGPT_TOKEN", TOKEN)
+    assert ServeSettings(host="0.0.0.0").token == TOKEN
+    assert ServeSettings(token=TOKEN[::-1]).token == TOKEN[::-1]
+    monkeypatch.setenv("FACEGPT_TOKEN", "")
+    assert ServeSettings().token is None
+    monkeypatch.setenv("FACEGPT_TOKEN", "short")
+    with pytest.raises(ServingRefusedError, match="FACEGPT_TOKEN must have 16"):
+        ServeSettings()
 
 
 def test_settings_that_are_fine() -> None:

@@ -74,9 +74,31 @@ def test_the_command_refuses_to_be_open(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--host", "0.0.0.0"])
     assert ended.value.code == 1
-    assert "needs a token; add for example --token" in capsys.readouterr().err
+    assert "needs a token; give --token or FACEGPT_TOKEN, for example " in capsys.readouterr().err
+
+
+def test_help_does_not_show_the_token(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEGPT_TOKEN", "a-secret-of-the-environment")
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    assert "FACEGPT_TOKEN" in shown
+    assert "a-secret-of-the-environment" not in shown
 
 
 def test_log_lines_are_json() -> None:
     record = logging.LogRecord("facegpt.web", 30, "", 1, "a %s", ("word",), None)
     assert '"message": "a word"' in serving._JsonLines().format(record)
+
+
+def test_the_link_has_the_token_unless_the_environment_gave_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a" * 24
+    given = ServeSettings(token=secret, data=tmp_path)
+    assert serving._query(given) == f"/?token={secret}"
+    assert serving._query(ServeSettings(token=secret, data=tmp_path, page=False)) == ""
+    monkeypatch.setenv("FACEGPT_TOKEN", secret)
+    assert serving._query(ServeSettings(data=tmp_path)) == ""

@@ -13,6 +13,7 @@ import tyro
 
 from facegpt.cli.assets import assets_app, doctor
 from facegpt.cli.benchmark import benchmark_app
+from facegpt.cli.completion import completion_app
 from facegpt.cli.data import data_app
 from facegpt.cli.evaluate import evaluate_app
 from facegpt.cli.exports import exports_app
@@ -36,6 +37,7 @@ app.command(exports_app, name="export", help="Faces in the form that benchmarks 
 app.command(study_app, name="study", help="Let people compare methods, and count their answers.")
 app.command(doctor)
 app.command(assets_app, name="assets", help="Files that facegpt may use but not ship.")
+app.command(completion_app, name="completion", help="Scripts for the Tab key of a shell.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,7 +14,7 @@ def serve(settings: Flat) -> int:
 
     /v1/chat/completions as OpenAI's clients ask it, /v1/faces (photo to faces), /v1/imagine,
     /v1/render and the files of every face; /openapi.json describes them. Only this machine is
-    answered unless --host says otherwise, which needs --token.
+    answered unless --host says otherwise, which needs --token or FACEGPT_TOKEN.
     """
     try:
         from facegpt.web.serving import serve as run

@@ -5,6 +5,7 @@ Only this machine is answered unless somebody says otherwise, and then only with
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from facegpt.web.api import create_app
 from facegpt.web.counting import Counters
 from facegpt.web.engine import Engine
 from facegpt.web.gate import Gate, GateSettings
-from facegpt.web.settings import ServeSettings
+from facegpt.web.settings import TOKEN_VARIABLE, ServeSettings
 from facegpt.web.store import FaceStore
 
 _SECONDS_TO_FINISH = 3
@@ -56,13 +57,19 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
             ws="none",
             lifespan="on",
         )
-        query = f"/?token={settings.token}" if settings.token and settings.page else ""
-        announce(address_of(listener, settings.host) + query)
+        announce(address_of(listener, settings.host) + _query(settings))
         try:
             with suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listener])
         finally:
             engine.close()
+
+
+def _query(settings: ServeSettings) -> str:
+    """The token for a browser. One that came by the environment was to be shown nowhere: whoever
+    set it adds it to the address."""
+    is_secret = settings.token == os.environ.get(TOKEN_VARIABLE)
+    return f"/?token={settings.token}" if settings.token and settings.page and not is_secret else ""
 
 
 def guarded(engine: Engine, settings: ServeSettings, counters: Counters) -> Any:

@@ -1,10 +1,14 @@
 """How the server is run. Loads no library, so that the command line can show it at once."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from facegpt.assets import data_directory
 from facegpt.listening import ServingRefusedError, check_openness
+
+TOKEN_VARIABLE = "FACEGPT_TOKEN"
+"""The environment variable that is read for the token."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class ServeSettings:
     port: int = 8000
     """0 takes any free one."""
     token: str | None = None
-    """Secret that callers must send, 16 to 128 letters, digits, - or _."""
+    """Secret that callers must send, 16 to 128 letters, digits, - or _. Without it that of the
+    environment variable FACEGPT_TOKEN, which lists of processes do not show."""
     data: Path | None = None
     """Folder of the faces; `served` in the user's data folder without it."""
     keep_hours: float = 24.0
@@ -39,7 +44,11 @@ class ServeSettings:
     """Of one address, or of all who have the token."""
 
     def __post_init__(self) -> None:
-        check_openness(self.host, self.port, self.token, "opens the server")
+        if self.token is None:
+            # Not as the default of the field, which --help would print.
+            object.__setattr__(self, "token", os.environ.get(TOKEN_VARIABLE) or None)
+        told_by = f"--token or {TOKEN_VARIABLE}"
+        check_openness(self.host, self.port, self.token, "opens the server", told_by)
         positive = ("keep_hours", "most_waiting", "most_at_once", "seconds", "most_upload_mb")
         for name in (*positive, "requests_per_minute"):
             if getattr(self, name) <= 0:

@@ -295,7 +295,7 @@ def test_missing_pictures_are_found_at_the_start(built: tuple[Study, Path]) -> N
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"host": "0.0.0.0"}, "needs a token; add for example --token "),
+        ({"host": "0.0.0.0"}, "needs a token; give --token, for example "),
         ({"host": "192.168.1.5"}, "needs a token"),
         ({"host": "::"}, "needs a token"),
         ({"host": "my-computer"}, "needs a token"),
