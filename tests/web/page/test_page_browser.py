@@ -228,9 +228,24 @@ def test_from_a_photo_to_a_file(browser: Any, served: tuple[str, Path], tmp_path
     )
     assert count > 1000
 
+    second = visit.head("dataset.face")
+    page.get_by_role("button", name="Open in the face panel").first.click()
+    page.wait_for_function("document.querySelector('#face-choice input').checked")
+    page.wait_for_function(
+        "id => document.querySelector('#panel-head facegpt-head').dataset.face !== id",
+        arg=second,
+    )
+    page.get_by_role("tab", name="Change").click()
+    visit.press("#meaning-face_width input[type=range]", "ArrowRight", 10)
+    wide = visit.pixels()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_timeout(1500)
+    assert page.locator("#meaning-face_width input[type=range]").input_value() == "0"
+    assert np.abs(visit.pixels() - wide).mean() > 0.5, "the head is as it was"
+
     page.get_by_role("tab", name="Compare").click()
     page.locator("#other-face input").click()
-    page.get_by_role("option", name="Face 1").click()
+    page.get_by_role("option", name="Face 2").click()
     page.wait_for_selector("text=Largest differences")
     page.get_by_role("button", name="Delete my faces and photos").click()
     page.wait_for_selector("text=A face that you open is shown here.")

@@ -48,6 +48,18 @@ def test_the_photo_that_nobody_asked_for_goes_first() -> None:
     assert all(memory.find(key) for key in again)
 
 
+def test_a_photo_of_a_conversation_that_was_left_goes() -> None:
+    now = [0.0]
+    memory = PhotoMemory(keep_seconds=100.0, clock=lambda: now[0])
+    left, used = (memory.hold(load_image(picture(10, 10)), b"") for _ in range(2))
+    now[0] = 60.0
+    assert memory.find(used) is not None
+    now[0] = 120.0
+    memory.forget_old()
+    assert memory.find(left) is None
+    assert memory.find(used) is not None
+
+
 def test_a_photo_in_the_page_is_small() -> None:
     head, _, data = data_uri(picture(2000, 1000)).partition(",")
     assert head == "data:image/jpeg;base64"

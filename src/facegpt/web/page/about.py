@@ -30,8 +30,8 @@ how it was made.</p>
 <h2>What becomes of what you send</h2>
 <ul>
 <li>Photos and words are read on this server and go nowhere else; neither is logged.</li>
-<li>Photos stay in memory as long as the conversation and are not written down, unless you
-tick <em>keep my photos</em>; then they are kept with their heads.</li>
+<li>Photos stay in memory while you talk about them, an hour more at most, and are not written
+down, unless you tick <em>keep my photos</em>; then they are kept with their heads.</li>
 <li>Heads are kept for {hours:g} hours, then deleted; <em>Delete my faces and photos</em> deletes
 them at once.</li>
 <li>The page loads nothing from elsewhere and counts nobody.</li>

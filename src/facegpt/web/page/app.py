@@ -84,7 +84,9 @@ def add_page(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
     add_static_files(app)
     _add_about(app, engine, settings)
     app.add_middleware(PagePolicy, uploads=uploads)
-    listener = Listener(engine, PhotoMemory(), settings.seconds)
+    memory = PhotoMemory()
+    engine.store.also_sweep(memory.forget_old)
+    listener = Listener(engine, memory, settings.seconds)
     blocks = Page(listener, uploads).build()
     blocks.queue(max_size=settings.most_waiting, api_open=False)
     gr.mount_gradio_app(

@@ -32,7 +32,8 @@ def card(face: ShownFace) -> str:
         f"<header><strong>{_text(face.name)}</strong> <span>{_text(face.origin)}</span></header>"
         f'<div class="face-pair">{head(face)}{picture}</div>'
         f"<p>{_text(face.words)}</p>"
-        f'<footer><button type="button" data-open="{face.id}">Open in the face panel</button>'
+        f'<footer><button type="button" data-open="{_text(face.name)}">'
+        "Open in the face panel</button>"
         f"{_details('Measurements', measurement_table(face.record))}"
         f"{_details('ARKit weights', arkit_table(face.record))}</footer>"
         "</article>"

@@ -26,6 +26,8 @@ _NOTE = (
     "likenesses, no identification. [About](about)"
 )
 _NO_FACE = '<p class="empty">A face that you open is shown here.</p>'
+_LAMP_DEGREES = (15, 20)
+"""Where the lamp stands, as in head.js."""
 _STATUS = '<p id="change-status" role="status"></p>'
 
 
@@ -45,7 +47,6 @@ class Page:
         """The page."""
         with gr.Blocks(title="FaceGPT", analytics_enabled=False, fill_width=True) as blocks:
             self._talk = gr.State(_new_talk)
-            self._opened = gr.Textbox(visible="hidden", elem_id="open-face")
             gr.Markdown("# FaceGPT\nTalk about faces, and make them.", elem_id="title")
             with gr.Row(elem_id="columns"):
                 with gr.Column(scale=6, min_width=320):
@@ -147,8 +148,8 @@ class Page:
             ]
         with gr.Accordion("Light and turn", open=False):
             self._light = [
-                gr.Slider(-180, 180, 15, step=1, label="light: around, in degrees"),
-                gr.Slider(-90, 90, 20, step=1, label="light: height, in degrees"),
+                gr.Slider(-180, 180, _LAMP_DEGREES[0], step=1, label="light: around, in degrees"),
+                gr.Slider(-90, 90, _LAMP_DEGREES[1], step=1, label="light: height, in degrees"),
             ]
             self._turn = [
                 gr.Slider(-90, 90, 0, step=1, label="head: left … right, in degrees"),
@@ -178,18 +179,11 @@ class Page:
                 cancels=[asked, tried],
                 api_visibility="private",
             )
-        self._opened.input(
-            lambda said: said.partition(" ")[0],
-            self._opened,
-            self._choice,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
 
     def _connect_panel(self) -> None:
         sliders = [*self._meanings, *self._arkit]
-        shown = [self._head, self._measured, self._files, self._comparison, *sliders]
+        shown = [self._head, self._measured, self._files, self._comparison]
+        shown += [*sliders, *self._light, *self._turn]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [self._choice.change, self._reset.click],
@@ -198,6 +192,8 @@ class Page:
             shown,
             **quiet,
         )
+        # The page stays the same, so the head would not notice.
+        self._reset.click(None, None, None, js="() => { facegpt.undo() }", **quiet)
         self._other.input(
             self._compare, [self._talk, self._choice, self._other], self._comparison, **quiet
         )
@@ -283,7 +279,8 @@ class Page:
         ]
 
     def _sliders(self, face: ShownFace | None) -> list[float]:
-        return [0.0] * len(self._controls.meanings) + self._controls.weights_of(face)
+        still = [0.0] * len(self._controls.meanings)
+        return [*still, *self._controls.weights_of(face), *_LAMP_DEGREES, 0, 0]
 
     @staticmethod
     def _compare(talk: Talk, name: str | None, other: str | None) -> str:

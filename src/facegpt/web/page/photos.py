@@ -6,7 +6,9 @@ Nothing here is written to the disk, whatever becomes of the faces.
 import base64
 import io
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,11 +31,19 @@ class HeldPhoto:
 
 
 class PhotoMemory:
-    """Photos by key, up to so many bytes in all."""
+    """Photos by key, up to so many bytes in all, and for so long after they were last looked at."""
 
-    def __init__(self, most_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self,
+        most_bytes: int = 256 << 20,
+        keep_seconds: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Beyond `most_bytes` the photo that was not asked for the longest is forgotten."""
         self._most_bytes = most_bytes
+        self._keep_seconds = keep_seconds
+        self._clock = clock
+        self._looked_at: dict[str, float] = {}
         self._bytes = 0
         self._held: OrderedDict[str, HeldPhoto] = OrderedDict()
         self._lock = threading.Lock()
@@ -43,9 +53,10 @@ class PhotoMemory:
         held, key = HeldPhoto(_reduced(photo), file), new_id()
         with self._lock:
             self._held[key] = held
+            self._looked_at[key] = self._clock()
             self._bytes += _size(held)
             while self._bytes > self._most_bytes and len(self._held) > 1:
-                self._bytes -= _size(self._held.popitem(last=False)[1])
+                self._drop(next(iter(self._held)))
         return key
 
     def find(self, key: str | None) -> HeldPhoto | None:
@@ -54,6 +65,7 @@ class PhotoMemory:
             if key not in self._held:
                 return None
             self._held.move_to_end(key)
+            self._looked_at[key] = self._clock()
             return self._held[key]
 
     def forget(self, keys: list[str]) -> None:
@@ -61,7 +73,18 @@ class PhotoMemory:
         with self._lock:
             for key in keys:
                 if key in self._held:
-                    self._bytes -= _size(self._held.pop(key))
+                    self._drop(key)
+
+    def forget_old(self) -> None:
+        """Photos whose conversation was left."""
+        oldest = self._clock() - self._keep_seconds
+        with self._lock:
+            for key in [key for key, then in self._looked_at.items() if then <= oldest]:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        self._bytes -= _size(self._held.pop(key))
+        del self._looked_at[key]
 
     def __len__(self) -> int:
         return len(self._held)

@@ -30,6 +30,12 @@ globalThis.facegpt = {
   morph: (name, weight) => panel()?.setMorph(name, weight),
   light: (azimuth, elevation) => panel()?.setLight(azimuth, elevation),
   turn: (yaw, pitch) => panel()?.setTurn(yaw, pitch),
+  undo() {
+    const head = panel();
+    asked = null;
+    head?.setLight(15, 20);
+    head?.load();
+  },
   reshape(names, values) {
     const head = panel();
     if (!head) return;
@@ -39,11 +45,11 @@ globalThis.facegpt = {
   },
 };
 
-function tellGradio(id, value) {
-  const field = document.querySelector(`#${id} textarea, #${id} input`);
-  if (!field) return;
-  field.value = value;
-  field.dispatchEvent(new Event("input", { bubbles: true }));
+// The radio buttons of the panel have the names of the faces.
+function openFace(name) {
+  const buttons = [...document.querySelectorAll("#face-choice input")];
+  buttons.find((button) => button.value === name)?.click();
+  document.querySelector("#face-panel")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
 async function savePicture() {
@@ -73,9 +79,7 @@ async function copy(button) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button[data-open], button[data-copy], button[data-picture]");
   if (!button) return;
-  if (button.dataset.open) {
-    tellGradio("open-face", `${button.dataset.open} ${Date.now()}`);
-    document.querySelector("#face-panel")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
-  } else if (button.dataset.copy) copy(button);
+  if (button.dataset.open) openFace(button.dataset.open);
+  else if (button.dataset.copy) copy(button);
   else savePicture();
 });
