@@ -37,7 +37,7 @@ them at once.</li>
 <li>The page loads nothing from elsewhere and counts nobody.</li>
 </ul>
 <h2>What shaped the faces</h2>
-<table><thead><tr><th>What</th><th>Licence</th><th>Where from</th></tr></thead>
+<table><thead><tr><th>What</th><th>Licence</th><th>Commercial use</th><th>More</th></tr></thead>
 <tbody>{ledger}</tbody></table>
 <p>Every file and every record carries these lines. The 3D view is drawn by three.js (MIT).</p>
 </main></body></html>
@@ -56,5 +56,6 @@ def about_page(licences: Iterable[str], keep_hours: float) -> str:
 
 
 def _row(entry: Mapping[str, Any]) -> str:
-    cells = (entry.get("name", ""), entry.get("licence", ""), entry.get("source", ""))
+    use = {True: "yes", False: "no", None: "unclear"}[entry["commercial_use"]]
+    cells = (entry["name"], entry["licence"], use, entry["homepage"])
     return "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from facegpt.perception.skin import LICENCES as SKIN_LICENCES
 from facegpt.web.engine import Engine
 from facegpt.web.gate import problem
 from facegpt.web.page.about import about_page
@@ -110,8 +111,9 @@ def add_page(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
 
 
 def _add_about(app: FastAPI, engine: Engine, settings: ServeSettings) -> None:
-    facegpt = engine.facegpt
-    page = about_page((*facegpt.model.licences, *facegpt.reader.licences), settings.keep_hours)
+    reader = engine.facegpt.reader
+    names = (*reader.model.licences, *reader.detector.licences, *reader.licences, *SKIN_LICENCES)
+    page = about_page(names, settings.keep_hours)
 
     @app.get("/about", include_in_schema=False)
     async def about() -> HTMLResponse:
