@@ -4,8 +4,8 @@
     python scripts/vendor_three.py package
 
 Files are taken byte for byte from the published package, so that anybody can compare them. 0.185 is
-the last line that is published minified. Pages find them through an import map: "three" is
-three/three.module.min.js and "three/addons/" is three/addons/.
+the last line that is published minified. The page of the example finds them through an import map;
+the server writes the way into the modules (web/page/static_files.py).
 """
 
 import hashlib

@@ -8,7 +8,6 @@ import http.server
 import io
 import json
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,22 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import chromium
 from face_records import made_up_face
 from facegpt.morphable.model import MorphableModel
 from facegpt.rendering.results import save_reconstruction
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-# As root Chromium has no sandbox; WebGL without a graphics card; nobody is called home.
-FLAGS = (
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
 OF_ITSELF = ("http://127.0.0.1:", "blob:", "data:")
 
 
@@ -73,20 +61,15 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture
 def page() -> Iterator[Any]:
     """An empty page; a complaint, or a request to anybody else, fails the test."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
     complaints: list[str] = []
     asked: list[str] = []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as browser:
         context = browser.new_context(reduced_motion="reduce")
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
         page.on("request", lambda request: asked.append(request.url))
         yield page
-        browser.close()
     assert complaints == []
     assert [url for url in asked if not url.startswith(OF_ITSELF)] == []
 

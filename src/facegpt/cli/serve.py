@@ -1,4 +1,4 @@
-"""`facegpt serve`: the interface for programs, on this machine."""
+"""`facegpt serve`: the page and the interface for programs, on this machine."""
 
 from typing import Annotated
 
@@ -10,11 +10,12 @@ Flat = Annotated[ServeSettings, tyro.conf.arg(name="")]
 
 
 def serve(settings: Flat) -> int:
-    """Answer programs over HTTP, until Ctrl-C.
+    """Open a page to talk about faces in, and answer programs over HTTP, until Ctrl-C.
 
-    /v1/chat/completions as OpenAI's clients ask it, /v1/faces (photo to faces), /v1/imagine,
-    /v1/render and the files of every face; /openapi.json describes them. Only this machine is
-    answered unless --host says otherwise, which needs --token or FACEGPT_TOKEN.
+    The page is at /, what it is about at /about. For programs there are /v1/chat/completions as
+    OpenAI's clients ask it, /v1/faces (photo to faces), /v1/imagine, /v1/edit, /v1/render and the
+    files of every face; /openapi.json describes them. Only this machine is answered unless --host
+    says otherwise, which needs --token or FACEGPT_TOKEN.
     """
     try:
         from facegpt.web.serving import serve as run

@@ -40,6 +40,8 @@ STATUS: Mapping[type[Exception], int] = {
 }
 """Errors that are told to whoever asked; all others are ours, and only their kind is logged."""
 
+OUR_FAULT = "something went wrong here; the log of the server names it"
+
 _log = logging.getLogger(__name__)
 
 _ERROR = {
@@ -105,10 +107,14 @@ def error_answer(error: Exception) -> JSONResponse:
         if isinstance(error, kind):
             headers = {"Retry-After": str(error.seconds)} if isinstance(error, BusyError) else {}
             return problem(status, str(error) or "the request was cancelled", headers)
-    # Messages of unknown errors may hold what was said; their kind and place do not.
+    log_failure(error)
+    return problem(500, OUR_FAULT)
+
+
+def log_failure(error: Exception) -> None:
+    """Log an error that is ours. Its message may hold what was said; its kind and place do not."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "?"
     _log.error("a request failed with %s in %s", type(error).__name__, where)
-    return problem(500, "something went wrong here; the log of the server names it")

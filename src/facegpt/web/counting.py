@@ -47,6 +47,7 @@ class Counters:
         for name, text, value in (
             ("facegpt_waiting", "Waiting for the model.", lambda: engine.model_queue.waiting),
             ("facegpt_files_waiting", "Waiting files.", lambda: engine.picture_queue.waiting),
+            ("facegpt_surfaces_waiting", "Waiting sliders.", lambda: engine.slider_queue.waiting),
             ("facegpt_faces_kept", "Faces in the store.", lambda: len(engine.store)),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)

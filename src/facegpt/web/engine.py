@@ -6,7 +6,8 @@ face. Knows no HTTP.
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -214,10 +215,8 @@ class Engine:
     def _change(self, asked: tuple[str, Change, str]) -> KeptFace:
         face_id, change, session = asked
         face, model = self.face(face_id), self.facegpt.model
-        try:
+        with _told():
             new = changed_face(face, model, change)
-        except ValueError as error:
-            raise UnreadableRequestError(str(error)) from error
         texture = self._texture(face_id, face)
         if texture is not None:
             texture = recoloured(texture, model, face.parameters, new.parameters)
@@ -233,22 +232,27 @@ class Engine:
 
     def _surface(self, asked: tuple[FaceReconstruction, Change]) -> bytes:
         face, change = asked
-        try:
+        with _told():
             return surface_bytes(self.facegpt.model, face, change)
-        except ValueError as error:
-            raise UnreadableRequestError(str(error)) from error
 
     def _view(self, asked: tuple[FaceReconstruction, Staging]) -> bytes:
         face, staging = asked
         model = self.facegpt.model
-        try:
+        with _told("the record cannot be drawn: "):
             theta = staged(model, face.parameters, face.arkit, staging)
             pixels = render_head(model, theta, size=staging.size)
-        except ValueError as error:
-            raise UnreadableRequestError(f"the record cannot be drawn: {error}") from error
         sink = io.BytesIO()
         Image.fromarray(pixels).save(sink, "PNG")
         return sink.getvalue()
+
+
+@contextmanager
+def _told(what: str = "") -> Iterator[None]:
+    """A value that the model refuses is told to whoever sent it."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnreadableRequestError(f"{what}{error}") from error
 
 
 def _pack(archive: Path) -> None:

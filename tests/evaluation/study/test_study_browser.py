@@ -4,7 +4,6 @@ Needs any Chromium on the PATH, which pip cannot install; without one it is pass
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,21 +13,11 @@ from typing import Any
 
 import pytest
 
+from chromium import chromium
 from facegpt.evaluation.study.answers import open_answers
 from facegpt.evaluation.study.plan import Study
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 COMMAND = "from facegpt.cli.study import study_app; raise SystemExit(study_app.cli())"
-# As root Chromium has no sandbox; the other flags keep it from calling home.
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
 
 
 @pytest.fixture
@@ -49,17 +38,12 @@ def served(built: tuple[Study, Path]) -> Iterator[tuple[str, "subprocess.Popen[s
 @pytest.fixture
 def page() -> Iterator[Any]:
     """An empty page of 1280 x 800 pixels; a complaint of the browser fails the test."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
     complaints: list[str] = []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
         yield page
-        browser.close()
     assert [text for text in complaints if "ERR_FAILED" not in text] == []
 
 

@@ -1,15 +1,13 @@
 """A person at the page, in a real browser, with the shipped model: upload, turn, sliders, files.
 
 Golden pictures lie in golden/; FACEGPT_GOLDEN=write makes them anew, to be looked at before they
-are committed. Needs any Chromium on the PATH, which pip cannot install; without one it is passed
-over.
+are committed.
 """
 
 import base64
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,19 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import chromium
 from facegpt.geometry.gltf import read_glb_chunks
 from facegpt.reconstruction import FaceReconstruction
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = (
-    *("--no-sandbox", "--disable-quic", "--disable-background-networking"),
-    *("--disable-component-update", "--use-gl=angle", "--use-angle=swiftshader"),
-    "--enable-unsafe-swiftshader",
-)
 GOLDEN = Path(__file__).parent / "golden"
 ASKED = "Show me an elderly man with a long thin face, grinning."
 PATIENCE_MS = 120_000
@@ -57,13 +48,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Visit:
@@ -276,6 +262,40 @@ def test_what_goes_wrong_is_said_in_the_conversation(
     )
     visit.page.wait_for_function("!document.querySelector('#message textarea').disabled")
     assert visit.page.locator(".face-card").count() == 0
+    visit.context.close()
+
+
+def test_a_photo_is_dropped_on_the_conversation_and_fitted(
+    browser: Any, served: tuple[str, Path], tmp_path: Path
+) -> None:
+    visit = Visit(browser, served[0])
+    page = visit.page
+    photo = base64.b64encode(astronaut(tmp_path).read_bytes()).decode()
+    page.evaluate(
+        """data => {
+            const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], 'photo.png', { type: 'image/png' }));
+            for (const type of ['dragover', 'drop']) {
+                const options = { dataTransfer, bubbles: true, cancelable: true };
+                document.querySelector('#chat').dispatchEvent(new DragEvent(type, options));
+            }
+        }""",
+        photo,
+    )
+    page.wait_for_selector("#message img")
+    page.focus("#message textarea")
+    page.keyboard.press("Enter")
+    visit.wait_for_faces(1)
+    # What is undone while it is made never comes.
+    page.get_by_role("button", name="Refine on the photo").click()
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_timeout(6000)
+    assert page.locator(".face-card").count() == 1
+    page.get_by_role("button", name="Refine on the photo").click()
+    visit.wait_for_faces(2)
+    assert "fitted to the photo" in page.locator(".face-card").last.inner_text()
+    assert visit.complaints == []
     visit.context.close()
 
 

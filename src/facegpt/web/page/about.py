@@ -30,8 +30,9 @@ how it was made.</p>
 <h2>What becomes of what you send</h2>
 <ul>
 <li>Photos and words are read on this server and go nowhere else; neither is logged.</li>
-<li>Photos stay in memory while you talk about them, an hour more at most, and are not written
-down, unless you tick <em>keep my photos</em>; then they are kept with their heads.</li>
+<li>Photos lie on the disk only until they are read (ten minutes, if you never send them), then in
+memory while you talk about them and an hour more at most; nothing else keeps them, unless you tick
+<em>keep my photos</em>; then they are kept with their heads.</li>
 <li>Heads are kept for {hours:g} hours, then deleted; <em>Delete my faces and photos</em> deletes
 them at once.</li>
 <li>The page loads nothing from elsewhere and counts nobody.</li>
@@ -39,7 +40,7 @@ them at once.</li>
 <h2>What shaped the faces</h2>
 <table><thead><tr><th>What</th><th>Licence</th><th>Commercial use</th><th>More</th></tr></thead>
 <tbody>{ledger}</tbody></table>
-<p>Every file and every record carries these lines. The 3D view is drawn by three.js (MIT).</p>
+<p>Every record and every mesh carries these lines. The 3D view is drawn by three.js (MIT).</p>
 </main></body></html>
 """
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from facegpt.perception.image_errors import ImageError
-from facegpt.web.errors import UnreadableRequestError
 from facegpt.web.page import cards, panel
 from facegpt.web.page.controls import MOST_DEVIATIONS, Controls
 from facegpt.web.page.talk import ShownFace, Talk
-from facegpt.web.page.talking import Listener, complaint, turn
+from facegpt.web.page.talking import Listener, answer_to, turn
 from facegpt.web.page.uploads import take_uploads
 
 EXAMPLES = (
@@ -185,6 +183,23 @@ class Page:
         shown = [self._head, self._measured, self._files, self._comparison]
         shown += [*sliders, *self._light, *self._turn]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        made = [self._chat, self._talk, self._choice, self._other]
+        making = [
+            self._keep.click(
+                self._keep_face,
+                [self._talk, self._choice, *sliders],
+                made,
+                show_progress_on=self._head,
+                api_visibility="private",
+            ),
+            self._refine.click(
+                self._refine_face,
+                [self._talk, self._choice, self._keep_photos],
+                made,
+                show_progress_on=self._head,
+                api_visibility="private",
+            ),
+        ]
         gr.on(
             [self._choice.change, self._reset.click],
             self._show,
@@ -193,7 +208,8 @@ class Page:
             **quiet,
         )
         # The page stays the same, so the head would not notice.
-        self._reset.click(None, None, None, js="() => { facegpt.undo() }", **quiet)
+        undo = "() => { facegpt.undo() }"
+        self._reset.click(None, None, None, js=undo, cancels=making, **quiet)
         self._other.input(
             self._compare, [self._talk, self._choice, self._other], self._comparison, **quiet
         )
@@ -206,21 +222,6 @@ class Page:
         for pair, what in ((self._light, "light"), (self._turn, "turn")):
             for slider in pair:
                 slider.input(None, pair, None, js=f"(a, b) => {{ facegpt.{what}(a, b) }}", **quiet)
-        made = [self._chat, self._talk, self._choice, self._other]
-        self._keep.click(
-            self._keep_face,
-            [self._talk, self._choice, *sliders],
-            made,
-            show_progress_on=self._head,
-            api_visibility="private",
-        )
-        self._refine.click(
-            self._refine_face,
-            [self._talk, self._choice, self._keep_photos],
-            made,
-            show_progress_on=self._head,
-            api_visibility="private",
-        )
 
     async def _ask(
         self, message: dict[str, Any], talk: Talk, keep_photos: bool
@@ -235,13 +236,8 @@ class Page:
             async with aclosing(steps):
                 async for _ in steps:
                     yield talk.shown, gr.skip(), talk, gr.skip(), gr.skip()
-        except (UnreadableRequestError, ImageError) as error:
-            talk.shown.append({"role": "assistant", "content": complaint(error) or str(error)})
-        except Exception:
-            # What went wrong is ours; the log of the server names it.
-            talk.shown.append({"role": "assistant", "content": "Something went wrong here."})
-            yield talk.shown, _empty_box(), talk, *_choices(talk, faces)
-            raise
+        except Exception as error:  # Gradio would log it with what was said
+            talk.shown.append({"role": "assistant", "content": answer_to(error)})
         yield talk.shown, _empty_box(), talk, *_choices(talk, faces)
 
     async def _try(self, talk: Talk, example: gr.SelectData) -> AsyncIterator[tuple[Any, ...]]:
@@ -305,10 +301,7 @@ class Page:
         try:
             await making
         except Exception as error:
-            said = complaint(error)
-            if said is None:
-                raise
-            raise gr.Error(said, print_exception=False) from None
+            raise gr.Error(answer_to(error), print_exception=False) from None
         return talk.shown, talk, *_choices(talk, faces)
 
 

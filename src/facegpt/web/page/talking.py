@@ -24,7 +24,7 @@ from facegpt.pipeline.requests import conversation_request
 from facegpt.reconstruction import FaceReconstruction
 from facegpt.rendering.photo_view import photo_from_crop
 from facegpt.rendering.pictures import overlay, render_head
-from facegpt.web.answers import STATUS
+from facegpt.web.answers import OUR_FAULT, STATUS, log_failure
 from facegpt.web.batching import Job
 from facegpt.web.engine import Engine, Question
 from facegpt.web.errors import TooLateError, UnreadableRequestError
@@ -69,10 +69,19 @@ async def awaited(job: Job, seconds: float) -> Any:
 
 def complaint(error: Exception) -> str | None:
     """What a person is told of an error, or None if it is ours."""
-    if isinstance(error, tuple(STATUS)):
-        said = str(error) or "it was stopped"
-        return f"{said[0].upper()}{said[1:]}."
-    return None
+    return _sentence(str(error) or "it was stopped") if isinstance(error, tuple(STATUS)) else None
+
+
+def answer_to(error: Exception) -> str:
+    """What a person is told of any error; one that is ours is logged, without what was said."""
+    told = complaint(error)
+    if told is None:
+        log_failure(error)
+    return told or _sentence(OUR_FAULT)
+
+
+def _sentence(said: str) -> str:
+    return f"{said[0].upper()}{said[1:]}."
 
 
 async def turn(
@@ -107,7 +116,6 @@ async def turn(
         said = complaint(error)
         if said is None:
             raise
-        _drop_status(talk)
         _say(talk, said)
         yield
 
@@ -117,7 +125,11 @@ async def _take_photos(listener: Listener, talk: Talk, files: Sequence[bytes]) -
         raise UnreadableRequestError(
             f"one question may have {MOST_PHOTOS} photos, got {len(files)}; send fewer"
         )
-    return [listener.memory.hold(await asyncio.to_thread(load_image, file), file) for file in files]
+    return [await asyncio.to_thread(_held, listener.memory, file) for file in files]
+
+
+def _held(memory: PhotoMemory, file: bytes) -> str:
+    return memory.hold(load_image(file), file)
 
 
 def _show_question(listener: Listener, talk: Talk, text: str, keys: Sequence[str]) -> None:

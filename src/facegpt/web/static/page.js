@@ -52,6 +52,20 @@ function openFace(name) {
   document.querySelector("#face-panel")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
+// The field takes photos that are dropped on it; the conversation above says "drop a photo here".
+function isOverConversation(event) {
+  return event.target.closest?.("#chat") && event.dataTransfer?.types.includes("Files");
+}
+
+document.addEventListener("dragover", (event) => isOverConversation(event) && event.preventDefault());
+document.addEventListener("drop", (event) => {
+  const field = document.querySelector("#message input[type=file]");
+  if (!field || !isOverConversation(event)) return;
+  event.preventDefault();
+  field.files = event.dataTransfer.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
 async function savePicture() {
   const picture = await panel()?.picture();
   if (!picture) return;
