@@ -184,7 +184,7 @@ class Page:
         shown += [*sliders, *self._light, *self._turn]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         made = [self._chat, self._talk, self._choice, self._other]
-        making = [
+        making: list[dict[str, Any]] = [
             self._keep.click(
                 self._keep_face,
                 [self._talk, self._choice, *sliders],
