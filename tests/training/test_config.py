@@ -46,6 +46,10 @@ def test_llava_7b_is_the_paper() -> None:
     assert (optimiser.warmup_steps, optimiser.schedule) == (100, "linear")
     assert (config.batch_size, config.accumulation, config.examples_per_step) == (8, 4, 32)
     assert config.mixture.composed == config.mixture.situation == 0
+    assert (config.morphable_model, config.identity) == ("bfm2017", "auto")
+    assert not config.adapter.projector  # Fig. 2
+    assert not config.supervise_photos
+    assert config.perceptual_every == 1
 
 
 def test_wrong_preset_is_answered_with_the_nearest() -> None:
@@ -76,6 +80,11 @@ def test_record_of_another_version_is_refused() -> None:
         (lambda: replace(PRESETS["debug"], minutes=0.0), "--minutes"),
         (lambda: replace(PRESETS["debug"], head_hidden_sizes=(0,)), "--head-hidden-sizes"),
         (lambda: replace(PLAIN, supervise_photos=True), "--supervise-photos"),
+        (
+            lambda: replace(PRESETS["nano"], adapter=AdapterSettings(projector=False)),
+            "--adapter.no-projector",
+        ),
+        (lambda: replace(PRESETS["vision"], quantise="4bit"), "--quantise 4bit"),
         (lambda: ObjectiveWeights(landmark=-1.0), "--weights.landmark"),
         (lambda: ObjectiveWeights(pixel=float("nan")), "--weights.pixel"),
         (lambda: AdapterSettings(rank=0), "--adapter.rank"),

@@ -21,7 +21,7 @@ from tiny_facegpt import tiny_facegpt
 @pytest.fixture
 def tiny_weights(tiny_face_model: MorphableModel, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tiny_facegpt(tiny_face_model)
-    monkeypatch.setattr(FaceGPT, "from_pretrained", lambda weights, device: made)
+    monkeypatch.setattr(FaceGPT, "from_pretrained", lambda weights, **how: made)
 
 
 def test_a_server_answers_until_it_is_interrupted(

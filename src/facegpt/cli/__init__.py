@@ -19,6 +19,7 @@ from facegpt.cli.evaluate import evaluate_app
 from facegpt.cli.exports import exports_app
 from facegpt.cli.photos import describe, fit, reconstruct
 from facegpt.cli.pictures import edit, render
+from facegpt.cli.planning import plan
 from facegpt.cli.serve import serve
 from facegpt.cli.study import study_app
 from facegpt.cli.text import chat, imagine
@@ -29,6 +30,7 @@ for _command in (reconstruct, imagine, chat, describe, fit, edit, render, serve)
     app.command(_command)
 app.command(data_app, name="data", help="Data sets of faces to train on.")
 app.command(train_app, name="train", help="Train a FaceGPT, and examine a training.")
+app.command(plan)
 app.command(
     benchmark_app, name="benchmark", help="Build a benchmark, and let a model judge answers."
 )

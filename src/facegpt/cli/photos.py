@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from facegpt.cli.loading import load_facegpt
+from facegpt.cli.loading import LoadingFlags, load_facegpt
 
 if TYPE_CHECKING:
     from facegpt.fitting.photos import PhotoOutcome, PhotoReconstructor, PhotoTask
@@ -23,8 +23,8 @@ def reconstruct(
     output: Output = Path("faces"),
     refine: bool = False,
     format: tuple[Format, ...] = ALL_FORMATS,
-    weights: Path | None = None,
-    device: str = "cpu",
+    *,
+    loading: LoadingFlags,
 ) -> int:
     """Let the language model turn every face in photos into a textured, rigged 3D head.
 
@@ -36,15 +36,14 @@ def reconstruct(
         output: Folder of the results.
         refine: Fit each prediction to its photo afterwards: closer, up to a second more per face.
         format: Which files to write.
-        weights: Folder of trained weights; the shipped ones without it.
-        device: Where the model computes: cpu, cuda ...
+        loading: Which model answers.
     """
     from facegpt.fitting.photos import plan_tasks
 
     if not images:
         raise ValueError("no photo given; try: facegpt reconstruct photo.jpg --output faces")
     tasks = plan_tasks(images, output)
-    facegpt = load_facegpt(weights, device)
+    facegpt = load_facegpt(loading)
     return _run(facegpt.refining_reader if refine else facegpt.reader, tasks, format)
 
 
@@ -82,20 +81,19 @@ def fit(
 def describe(
     image: tyro.conf.Positional[Path],
     ask: tuple[str, ...] = (),
-    weights: Path | None = None,
-    device: str = "cpu",
+    *,
+    loading: LoadingFlags,
 ) -> int:
     """Say in words how the largest face of a photo looks.
 
     Args:
         image: The photo.
         ask: Questions to be answered instead of the usual ones, each in quotes.
-        weights: Folder of trained weights; the shipped ones without it.
-        device: Where the model computes: cpu, cuda ...
+        loading: Which model answers.
     """
     from facegpt.pipeline import NoFaceError
 
-    facegpt = load_facegpt(weights, device)
+    facegpt = load_facegpt(loading)
     try:
         print(facegpt.describe(image, ask) if ask else facegpt.describe(image))
     except NoFaceError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from facegpt.cli.loading import load_facegpt
+from facegpt.cli.loading import LoadingFlags, load_facegpt
 
 Format = Literal["glb", "obj", "ply", "portrait", "json"]
 ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "ply", "portrait", "json")
@@ -25,8 +25,8 @@ def imagine(
     reason: Flag = False,
     no_reason: Flag = False,
     format: tuple[Format, ...] = ALL_FORMATS,
-    weights: Path | None = None,
-    device: str = "cpu",
+    *,
+    loading: LoadingFlags,
 ) -> int:
     """Make the 3D head of a description or a situation.
 
@@ -42,8 +42,7 @@ def imagine(
         reason: Let the model first say in words how such a face looks.
         no_reason: Never let it; the default until reasoning is shown to help.
         format: Which files to write.
-        weights: Folder of trained weights; the shipped ones without it.
-        device: Where the model computes: cpu, cuda ...
+        loading: Which model answers.
     """
     from facegpt.pipeline import checked_text
 
@@ -53,7 +52,7 @@ def imagine(
         raise ValueError("--reason and --no-reason exclude each other")
     # What is wrong with a text shows before the model is loaded.
     texts = tuple(checked_text(text) for text in texts)
-    facegpt = load_facegpt(weights, device)
+    facegpt = load_facegpt(loading)
     made = facegpt.imagine(
         texts, samples=samples, seed=seed, reason=True if reason else False if no_reason else None
     )
@@ -87,8 +86,8 @@ def chat(
     max_new_tokens: int = 200,
     temperature: float = 0.0,
     seed: int = 0,
-    weights: Path | None = None,
-    device: str = "cpu",
+    *,
+    loading: LoadingFlags,
 ) -> int:
     """Talk about faces. Each face that is made is written, and the answer says where.
 
@@ -101,10 +100,9 @@ def chat(
         max_new_tokens: Longest answer, in tokens (a little less than words).
         temperature: 0 takes the likeliest words; 0.7 talks more freely.
         seed: Of the words above temperature 0.
-        weights: Folder of trained weights; the shipped ones without it.
-        device: Where the model computes: cpu, cuda ...
+        loading: Which model answers.
     """
     from facegpt.cli.conversation import Talk, talk
 
     options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-    return talk(Talk(load_facegpt(weights, device), output, options), image)
+    return talk(Talk(load_facegpt(loading), output, options), image)

@@ -24,14 +24,21 @@ _SUMMARIES = {
     "llava-7b": "The paper: LLaVA-1.5 7B with LoRA.",
 }
 _GOES_ON = "A run that finds its own checkpoints in OUTPUT goes on from the newest."
+_FLAGS = """Args:
+    config: The run.
+    dry_run: Put everything together without weights, say what is missing, and print the plan.
+"""
 _SHOWN = ("loss", "text", "face", "landmark", "pixel", "theta")
 
 
 def _command(preset: str) -> Callable[[TrainConfig], int]:
-    def run(config: Annotated[TrainConfig, tyro.conf.arg(name="")] = PRESETS[preset]) -> int:
-        return _train(config)
+    def run(
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = PRESETS[preset],
+        dry_run: bool = False,
+    ) -> int:
+        return _rehearse(preset, config) if dry_run else _train(config)
 
-    run.__doc__ = f"{_SUMMARIES[preset]}\n\n{_GOES_ON}"
+    run.__doc__ = f"{_SUMMARIES[preset]}\n\n{_GOES_ON}\n\n{_FLAGS}"
     return run
 
 
@@ -92,6 +99,16 @@ def _train(config: TrainConfig) -> int:
     if report.stopped_by == "minutes":
         print("the same command goes on", file=sys.stderr)
     return 0
+
+
+def _rehearse(preset: str, config: TrainConfig) -> int:
+    from facegpt.training.dry_run import rehearse
+    from facegpt.training.plan.request import Hardware, Load
+
+    found = rehearse(preset, config, Hardware(), Load())
+    print("\n".join(found.lines))
+    print("other hardware: facegpt plan --help")
+    return found.exit_code
 
 
 def _print_numbers(step: int, numbers: Mapping[str, float]) -> None:

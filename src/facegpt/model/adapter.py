@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from facegpt.model.backbone import BackboneParts
 from facegpt.model.errors import AdapterMismatchError, AdapterMissingError, AdapterStateError
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.token_row import merge_token_row, token_rows, train_token_row
@@ -55,6 +56,8 @@ class AdapterConfig:
     """LoRA adds alpha / rank times its product."""
     dropout: float = 0.05
     """Before the LoRA matrices, while training."""
+    projector: bool = True
+    """Whether the projector learns; older files lack the field, and in theirs it did."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -72,6 +75,8 @@ class AdapterRecord:
     """Class and sizes of the backbone that it was made for."""
     model: dict[str, Any]
     """Keyword arguments of `FaceGPTForConditionalGeneration.wrap`."""
+    base: str = ""
+    """Folder or name of the backbone on the machine that trained it; empty where it has none."""
 
 
 def add_adapter(
@@ -107,15 +112,27 @@ def add_adapter(
     for layer in _lora_layers(parts.decoder).values():
         _draw_lora(layer, generator)
     train_token_row(parts, model.config.face_token_id)
-    for module in (*parts.projectors.values(), model.face_head):
+    for module in (*_learning_projectors(parts, config).values(), model.face_head):
         module.requires_grad_(True)
     model.adapter_config = config
     return model.train(model.training)
 
 
+def _learning_projectors(parts: BackboneParts, config: AdapterConfig) -> Mapping[str, nn.Module]:
+    return parts.projectors if config.projector else {}
+
+
 def _refuse_second(model: FaceGPTForConditionalGeneration) -> None:
     if has_adapter(model):
         raise AdapterStateError("this model carries an adapter already: call merge(model) first")
+
+
+def _refuse_quantised(model: FaceGPTForConditionalGeneration) -> None:
+    if model.quantised != "none":
+        raise AdapterStateError(
+            f"an adapter cannot be written into weights held in {model.quantised}, which would "
+            "lose most of it: keep it apart (load_adapter), or load without --quantise"
+        )
 
 
 @torch.no_grad()
@@ -155,7 +172,7 @@ def adapter_parameters(model: FaceGPTForConditionalGeneration) -> dict[str, Tens
     for path, layer in _lora_layers(parts.decoder).items():
         for matrix in ("A", "B"):
             found[f"lora.{path}.{matrix}"] = getattr(layer, f"lora_{matrix}")["default"].weight
-    for path, module in parts.projectors.items():
+    for path, module in _learning_projectors(parts, model.adapter_config).items():
         found |= {f"projector.{path}.{k}": v for k, v in module.named_parameters()}
     return found | {f"head.{k}": v for k, v in model.face_head.named_parameters()}
 
@@ -180,6 +197,7 @@ def save_adapter(model: FaceGPTForConditionalGeneration, folder: Path | str) -> 
     record = {
         "format": FORMAT,
         "adapter": asdict(model.adapter_config),
+        "base": str(getattr(model.config.vlm_config, "_name_or_path", "") or ""),
         "backbone": _describe_backbone(model),
         "model": {name: getattr(model.config, name) for name in _MODEL_FIELDS},
     }
@@ -219,7 +237,8 @@ def read_adapter_record(folder: Path | str) -> AdapterRecord:
         if record["format"] != FORMAT:
             raise KeyError(record["format"])
         model = _SINCE_FORMAT_1 | record["model"]
-        return AdapterRecord(AdapterConfig(**record["adapter"]), record["backbone"], model)
+        adapter, base = AdapterConfig(**record["adapter"]), str(record.get("base", ""))
+        return AdapterRecord(adapter, record["backbone"], model, base)
     except (ValueError, KeyError, TypeError) as error:
         raise AdapterMismatchError(
             f"{folder / CONFIG_FILE} is not a config of the format {FORMAT} ({error}); train or "
@@ -256,15 +275,16 @@ def load_merged(
     layer is replaced and taken out again.
 
     Raises:
-        AdapterStateError: The model carries an adapter.
+        AdapterStateError: The model carries an adapter, or is quantised.
         AdapterMissingError: The folder has no complete adapter.
         AdapterMismatchError: The adapter was made for another model.
     """
     folder = Path(folder)
     _refuse_second(model)
+    _refuse_quantised(model)
     record, tensors = _read(folder, model)
     layers = {n: m for n, m in model.parts.decoder.named_modules() if isinstance(m, nn.Linear)}
-    own = _replaced_by_adapter(model)
+    own = _replaced_by_adapter(model, record.adapter)
     shapes = {name: tensor.shape for name, tensor in own.items()}
     for path, layer in layers.items():
         shapes[f"lora.{path}.A"] = torch.Size((record.adapter.rank, layer.in_features))
@@ -279,13 +299,15 @@ def load_merged(
     return model.requires_grad_(False)
 
 
-def _replaced_by_adapter(model: FaceGPTForConditionalGeneration) -> dict[str, Tensor]:
+def _replaced_by_adapter(
+    model: FaceGPTForConditionalGeneration, adapter: AdapterConfig
+) -> dict[str, Tensor]:
     """What of a model without an adapter a saved one puts something else in place of."""
     parts, row = model.parts, model.config.face_token_id
     own: dict[str, Tensor] = {"token.input": parts.input_rows.weight[row]}
     if not parts.tied:
         own["token.output"] = parts.output_rows.weight[row]
-    for path, module in parts.projectors.items():
+    for path, module in _learning_projectors(parts, adapter).items():
         own |= {f"projector.{path}.{k}": v for k, v in module.named_parameters()}
     own |= {f"head.{k}": v for k, v in model.face_head.named_parameters()}
     return own | _gate_parameters(model)
@@ -347,9 +369,10 @@ def merge(model: FaceGPTForConditionalGeneration) -> FaceGPTForConditionalGenera
     Theta stays the same but for rounding (1e-4 in float32).
 
     Raises:
-        AdapterStateError: The model carries no adapter.
+        AdapterStateError: The model carries no adapter, or is quantised.
     """
     adapter_parameters(model)
+    _refuse_quantised(model)
     parts = model.parts
     for path, layer in _lora_layers(parts.decoder).items():
         layer.merge(safe_merge=False)

@@ -33,5 +33,13 @@ class AdapterMismatchError(ValueError):
     """An adapter that was made for another model."""
 
 
+class BaseMissingError(FileNotFoundError):
+    """The model to start from is not on this disk."""
+
+
+class QuantisationError(ValueError):
+    """Weights that cannot be held in few bits here."""
+
+
 class AdapterStateError(ValueError):
     """The model carries an adapter where it must not, or none where it must."""

@@ -51,7 +51,9 @@ class FaceHead(nn.Module):
         scale: Float[Tensor, "parameter"] | None = None,
     ) -> Float[Tensor, "face parameter"]:
         """In float32 whatever the dtype of the hidden states, the weights or an autocast around."""
-        with torch.autocast(device_type=hidden.device.type, enabled=False):
+        # On the meta device, which computes nothing, there is no autocast to turn off.
+        device = "cpu" if hidden.is_meta else hidden.device.type
+        with torch.autocast(device_type=device, enabled=False):
             values = hidden.float()
             for index, layer in enumerate(self.layers):
                 assert isinstance(layer, nn.Linear)

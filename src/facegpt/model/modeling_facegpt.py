@@ -73,6 +73,8 @@ class FaceGPTForConditionalGeneration(PreTrainedModel):
         self.backbone: Any = backbone
         self.adapter_config: Any = None
         """Set by `adapter.add_adapter`."""
+        self.quantised = "none"
+        """Set by `quantised.quantise_decoder`."""
         self.generation_config = self.backbone.generation_config
         hidden_size = config.get_text_config().hidden_size
         self.face_head = FaceHead([hidden_size, *config.head_hidden_sizes, config.theta_size])
@@ -311,11 +313,16 @@ class FaceGPTForConditionalGeneration(PreTrainedModel):
         self.generation_config = self.backbone.generation_config
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
-        """As always, for a model without an adapter.
+        """As always, for a model without an adapter whose weights are all there.
 
         Raises:
-            AdapterStateError: The model carries an adapter.
+            AdapterStateError: The model carries an adapter, or is quantised.
         """
+        if self.quantised != "none":
+            raise AdapterStateError(
+                f"the weights of this model are held in {self.quantised}: save one that was loaded "
+                "without --quantise, or the adapter alone with save_adapter(model, folder)"
+            )
         if self.adapter_config is not None:
             raise AdapterStateError(
                 "this model carries an adapter, which save_pretrained would tear apart: call "

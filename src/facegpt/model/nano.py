@@ -42,7 +42,9 @@ from facegpt.model.nano_weights import (
     read_record,
     save_nano,
 )
+from facegpt.model.number_types import Quantise
 from facegpt.model.processing_facegpt import FaceGPTProcessor
+from facegpt.model.quantised import quantise_decoder
 from facegpt.model.vision_tower import PIXEL_MEAN, PIXEL_STD, FaceVisionModel
 
 __all__ = [
@@ -158,6 +160,7 @@ def load_nano(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     merge_adapter: bool = True,
+    quantise: Quantise = "none",
     progress: Progress | None = None,
 ) -> tuple[FaceGPTForConditionalGeneration, FaceGPTProcessor]:
     """The trained nano, in evaluation mode, and its processor. Nothing is downloaded.
@@ -169,6 +172,7 @@ def load_nano(
         dtype: Of everything but the head, which is float32. bfloat16 is three times as fast on
             processors that compute with it (AVX512-BF16, AMX) and slower on others.
         merge_adapter: False keeps the adapter apart, to go on training it.
+        quantise: Of the linear maps of the decoder; a merged adapter is quantised with them.
         progress: Is told what is being done, and how much of the whole is done, 0 to 1.
 
     Raises:
@@ -176,6 +180,7 @@ def load_nano(
         AdapterMismatchError: The adapter has other sizes or names than the model.
         AssetMissingError: The language model is not installed.
         BaseModelError: `base` was not made by `prepare_base_llm`.
+        QuantisationError: As `quantise_decoder`.
     """
     tell = progress or (lambda what, fraction: None)
     folder = weights or NANO_WEIGHTS
@@ -187,7 +192,10 @@ def load_nano(
     tower = load_tower(folder, record)
     model, processor = build_nano(base_folder, vision=tower, dtype=dtype, **fields)
     tell("loading the adapter", 0.9)
-    (load_merged if merge_adapter else load_adapter)(model, folder)
+    if merge_adapter:
+        quantise_decoder(load_merged(model, folder), quantise, device)
+    else:
+        load_adapter(quantise_decoder(model, quantise, device), folder)
     nn.Module.to(model, device)
     tell("nano is ready", 1.0)
     return model.eval(), processor

@@ -15,6 +15,7 @@ import torch
 from facegpt.fitting.found import FoundFace
 from facegpt.model.base_llm import Progress
 from facegpt.model.nano import NANO_WEIGHTS
+from facegpt.model.number_types import Quantise
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.registry import load_morphable_model
 from facegpt.perception.detection import DlibDetector
@@ -84,6 +85,8 @@ class FaceGPT:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        quantise: Quantise = "none",
+        base: str | None = None,
         progress: Progress | None = None,
     ) -> "FaceGPT":
         """Load a trained FaceGPT. Nothing is downloaded.
@@ -92,16 +95,24 @@ class FaceGPT:
             weights: "nano" for the shipped one, or a folder with weights.
             device: Where the network shall compute.
             dtype: Of the network; theta is float32 in any case.
+            quantise: "8bit" or "4bit" holds the linear maps of the decoder so, by bitsandbytes; all
+                that makes theta of a state stays as it is.
+            base: For a folder that `facegpt train llava-7b` wrote: where the model lies that it was
+                trained on, if not where the adapter says.
             progress: Is told what is being done, and how much of the whole is done, 0 to 1; the
                 first start unpacks the language model, which takes some ten seconds.
 
         Raises:
             NanoWeightsError: There are no weights, they are damaged or of another base model.
             AssetMissingError: The base language model is not installed.
+            BaseMissingError, AdapterMismatchError: The base of an adapter is missing, or another.
+            QuantisationError: bitsandbytes is missing, or cannot compute on the device.
             WeightsError: The weights predict something else than the faces of a morphable model.
         """
         folder = weights_folder(weights)
-        network = Network.load(folder, device=device, dtype=dtype, progress=progress)
+        network = Network.load(
+            folder, device=device, dtype=dtype, quantise=quantise, base=base, progress=progress
+        )
         spread = Spread.load(folder or NANO_WEIGHTS)
         if is_nano(folder):
             return cls(network, spread=spread)

@@ -22,7 +22,10 @@ from facegpt.model.base_llm import Progress
 from facegpt.model.face_gate import FaceWords
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.nano import NANO_WEIGHTS, load_nano
+from facegpt.model.number_types import Quantise
+from facegpt.model.on_base import is_adapter_folder, load_on_base
 from facegpt.model.processing_facegpt import FaceGPTProcessor, Message
+from facegpt.model.quantised import quantise_decoder
 from facegpt.morphable.parameters import PARAMETER_COUNT, FaceParameters
 from facegpt.pipeline.decoding import (
     BeginWith,
@@ -117,21 +120,36 @@ class Network:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        quantise: Quantise = "none",
+        base: str | None = None,
         progress: Progress | None = None,
     ) -> "Network":
-        """The network of a folder: weights of nano, or a merged model that `save_pretrained` wrote.
+        """The network of a folder: weights of nano, a merged model that `save_pretrained` wrote, or
+        an adapter for another base.
+
+        Args:
+            quantise: Of the linear maps of the decoder.
+            base: Of an adapter: folder or name of the model it was trained on, if it lies elsewhere
+                than the adapter says.
 
         Raises:
             NanoWeightsError: There are no weights, they are damaged or of another base model.
             AssetMissingError: The base language model is not installed.
+            BaseMissingError, AdapterMismatchError: The base of an adapter is missing, or another.
+            QuantisationError: As `quantise_decoder`.
         """
         with garbage_left_alone():
             whole = folder is not None and (folder / _CONFIG).is_file()
-            if folder is None or not whole or (folder / _NANO_RECORD).is_file():
-                return cls(*load_nano(folder, device=device, dtype=dtype, progress=progress))
+            if folder and not whole and not is_nano(folder) and is_adapter_folder(folder):
+                how = {"base": base, "device": device, "dtype": dtype, "quantise": quantise}
+                return cls(*load_on_base(folder, **how))
+            if folder is None or not whole or is_nano(folder):
+                how = {"device": device, "dtype": dtype, "quantise": quantise}
+                return cls(*load_nano(folder, progress=progress, **how))
             model = FaceGPTForConditionalGeneration.from_pretrained(
                 folder, dtype=dtype, local_files_only=True
             )
+            quantise_decoder(model, quantise, device)
             nn.Module.to(model, device)
             processor = FaceGPTProcessor.from_pretrained(folder, local_files_only=True)
             return cls(model.eval(), processor)

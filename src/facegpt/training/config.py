@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from facegpt.model.number_types import Quantise
+
 Schedule = Literal["linear", "cosine", "constant"]
 Recipe = Literal["debug", "vision", "regression", "nano", "pretrained"]
 
@@ -60,12 +62,15 @@ class ObjectiveWeights:
 
 @dataclass(frozen=True)
 class AdapterSettings:
-    """What of the language model learns: LoRA on every linear layer of its decoder."""
+    """What learns beside the face head and the rows of <FACE>: LoRA on every linear layer of the
+    decoder."""
 
     rank: int = 16
     alpha: float = 32.0
     """The update is scaled by alpha / rank."""
     dropout: float = 0.05
+    projector: bool = True
+    """Whether what lies between vision encoder and decoder learns, too."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -209,6 +214,9 @@ class TrainConfig:
     output: Path = Path("runs/latest")
     """Checkpoints, log and pictures. A run that finds its own checkpoints here goes on."""
     morphable_model: str = "default"
+    identity: Literal["auto", "arcface", "dlib"] = "dlib"
+    """Network of L_perc. auto: ArcFace where its asset was added, else dlib's; the record of the
+    run says which."""
     head_hidden_sizes: tuple[int, ...] = (5120, 5120)
     """Widths between the hidden state and theta."""
     weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
@@ -228,6 +236,9 @@ class TrainConfig:
     """Batches per update."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the hardware computes with it, else float32."""
+    quantise: Quantise = "none"
+    """Hold the frozen linear maps of the decoder in 8 or 4 bits (QLoRA); what learns is not
+    quantised. Needs bitsandbytes."""
     activation_checkpointing: bool = False
     """Recompute activations on the way back: half the memory, a third more time."""
     workers: int = 0
@@ -284,6 +295,10 @@ class TrainConfig:
             )
         if self.supervise_photos and not self.weights.theta > 0:
             raise ValueError("--supervise-photos needs --weights.theta above zero")
+        if self.recipe == "nano" and not self.adapter.projector:
+            raise ValueError("--adapter.no-projector: the projector of nano is new and must learn")
+        if self.recipe in ("vision", "regression") and self.quantise != "none":
+            raise ValueError(f"--quantise {self.quantise}: this recipe has no language model")
 
     @property
     def examples_per_step(self) -> int:

@@ -82,7 +82,7 @@ def check_gradient(
     collate: Collator,
     examples: Sequence[Example],
 ) -> Check:
-    """Whether L reaches head, LoRA, token row and projector, and nothing else learns.
+    """Whether L reaches head, LoRA, token row and a projector that learns, and nothing else learns.
 
     The examples must show a photo and ask for its face. All gradients are thrown away afterwards.
     """
@@ -111,7 +111,8 @@ def _gradient_verdict(model: FaceGPTForConditionalGeneration, drifted: list[str]
     strangers = [n for n, w in model.named_parameters() if w.requires_grad and id(w) not in own]
     if strangers or drifted:
         return _check(name, False, f"{(strangers + drifted)[0]} changes, and should be frozen")
-    for group in ("head", "lora", "token", "projector"):
+    groups = ["head", "LoRA", "token", *(["projector"] if model.adapter_config.projector else [])]
+    for group in map(str.lower, groups):
         weights = [w for n, w in learns.items() if n.startswith(f"{group}.")]
         # LoRA begins with one of its two factors at zero: half of its gradients are zero then.
         reached = [w for w in weights if w.grad is not None and w.grad.abs().sum() > 0]
@@ -120,7 +121,7 @@ def _gradient_verdict(model: FaceGPTForConditionalGeneration, drifted: list[str]
             return _check(
                 name, False, f"{len(reached)} of {len(weights)} weights of {group} get a gradient"
             )
-    return _check(name, True, "it reaches head, LoRA, token row and projector, and nothing else")
+    return _check(name, True, f"it reaches {', '.join(groups)}, and nothing else")
 
 
 def check_memory(

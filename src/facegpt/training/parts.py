@@ -4,6 +4,7 @@ Nothing is downloaded: a model that is not on this disk is an error that says wh
 how parts are put together, not how they are trained (`run.py`).
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,26 +13,30 @@ from pathlib import Path
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import AutoModelForImageTextToText
 
 from facegpt.data.mixture import Example
 from facegpt.losses import LossWeights
 from facegpt.model.adapter import AdapterConfig, adapter_parameters, add_adapter, has_adapter
 from facegpt.model.base_llm import prepare_base_llm
+from facegpt.model.errors import BaseMissingError
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration
 from facegpt.model.nano import NANO_WEIGHTS, build_nano, load_nano
 from facegpt.model.nano_weights import is_nano_folder, load_tower, read_record
+from facegpt.model.on_base import load_backbone, missing_base
 from facegpt.model.processing_facegpt import FaceGPTProcessor
+from facegpt.model.quantised import quantise_decoder
 from facegpt.model.vision_tower import FaceVisionAutoencoder, FaceVisionModel
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.registry import load_morphable_model
-from facegpt.perception.identity import DlibIdentity
+from facegpt.perception.arcface import ArcFaceOnnx
+from facegpt.perception.identity import DlibIdentity, IdentityEncoder
 from facegpt.rendering.renderer import Renderer
 from facegpt.training.config import TrainConfig, TrainConfigError
 from facegpt.training.debug import debug_examples, rendered_faces, tiny_backbone
 from facegpt.training.examples import Reshuffled, draw_examples
 from facegpt.training.objective import FaceObjective
 from facegpt.training.precision import in_bfloat16
+from facegpt.training.supplied import resolved
 from facegpt.training.trainer import Examples
 
 _SHIPPED = "nano"
@@ -54,10 +59,6 @@ class Parts:
 Loaded = tuple[FaceGPTForConditionalGeneration, FaceGPTProcessor]
 
 
-class BaseMissingError(FileNotFoundError):
-    """The model to start from is not on this disk."""
-
-
 def build_parts(config: TrainConfig, length: int) -> Parts:
     """The parts of a run that draws `length` examples.
 
@@ -66,14 +67,14 @@ def build_parts(config: TrainConfig, length: int) -> Parts:
         DatasetError: The data cannot be used.
         BaseMissingError: The model to start from is not there.
     """
-    is_debug = config.recipe == "debug"
-    objective = build_objective(config, DEBUG_RENDER_PX if is_debug else CROP_SIZE)
     # Data first: what is wrong with it shows before a large model is loaded.
-    if is_debug:
+    if config.recipe == "debug":
+        objective = build_objective(config, DEBUG_RENDER_PX)
         examples, held_out = _debug_examples(config, objective, length)
     else:
         drawn = draw_examples(config, length)
         examples, held_out = drawn.training, drawn.held_out
+        objective = build_objective(config, CROP_SIZE)
     model, processor = load_model(config)
     return Parts(model, processor, objective, examples, held_out)
 
@@ -96,6 +97,7 @@ def load_model(config: TrainConfig) -> Loaded:
     model.config.reads_face_note |= config.mixture.note > 0
     wanted = AdapterConfig(**vars(config.adapter))
     if not has_adapter(model):
+        quantise_decoder(model, config.quantise, _device())
         add_adapter(model, wanted, torch.Generator().manual_seed(config.seed))
     elif model.adapter_config != wanted:
         raise TrainConfigError(
@@ -150,8 +152,15 @@ def build_objective(config: TrainConfig, size: int) -> FaceObjective:
     renderer = Renderer(load_morphable_model(config.morphable_model).restricted_to(), size)
     terms = {k: v for k, v in config.weights.face_terms.items() if k != "theta"}
     hears_identity = config.perceptual_every > 0 and config.weights.perceptual > 0
-    encoder = DlibIdentity() if hears_identity else None
+    encoder = IDENTITIES[resolved(config).identity]() if hears_identity else None
     return FaceObjective(renderer, encoder=encoder, weights=LossWeights(**terms))
+
+
+IDENTITIES: dict[str, Callable[[], IdentityEncoder]] = {
+    "arcface": ArcFaceOnnx,
+    "dlib": DlibIdentity,
+}
+"""Name -> network of L_perc."""
 
 
 def _debug_examples(
@@ -181,7 +190,9 @@ def _nano(config: TrainConfig) -> Loaded:
     """Nano on a trained tower, or nano itself to go on with: its folder then keeps its adapter."""
     folder = _base_folder(config)
     if is_nano_folder(folder):
-        return load_nano(folder, dtype=_dtype(config), merge_adapter=False)
+        return load_nano(
+            folder, dtype=_dtype(config), merge_adapter=False, quantise=config.quantise
+        )
     return build_nano(
         prepare_base_llm(),
         vision=trained_tower(config),
@@ -222,15 +233,9 @@ def _pretrained(config: TrainConfig) -> Loaded:
         raise TrainConfigError("the recipe 'pretrained' needs a model to start from: --base NAME")
     try:
         processor = FaceGPTProcessor.from_pretrained(config.base, local_files_only=True)
-        backbone = AutoModelForImageTextToText.from_pretrained(
-            config.base, dtype=_dtype(config), local_files_only=True
-        )
     except OSError as error:
-        raise BaseMissingError(
-            f"{config.base} is not on this disk, and facegpt downloads nothing by itself "
-            f"({_first_line(error)}). Get it with: hf download {config.base}, then run the same "
-            f"command again; or give the folder of another image-text-to-text model with --base"
-        ) from error
+        raise missing_base(config.base, error) from error
+    backbone = load_backbone(config.base, _dtype(config))
     model = FaceGPTForConditionalGeneration.wrap(
         backbone,
         processor.face_token_id,
@@ -249,10 +254,13 @@ MODELS: dict[str, Callable[[TrainConfig], Loaded]] = {
 """Recipe -> its model, frozen and without an adapter."""
 
 
+def _device() -> torch.device:
+    """Where frozen weights are quantised: on the GPU of this process, if it has one."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
 def _dtype(config: TrainConfig) -> torch.dtype:
     """Of the weights that do not learn."""
     return torch.bfloat16 if in_bfloat16(config) else torch.float32
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

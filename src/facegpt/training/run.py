@@ -39,6 +39,7 @@ from facegpt.training.config import TrainConfig, TrainConfigError, differences
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import build_objective, build_parts
 from facegpt.training.regression import build_regression_parts
+from facegpt.training.supplied import resolved
 from facegpt.training.trainer import Examples, FaceTrainer
 from facegpt.training.validation import HeldOut
 from facegpt.training.vision import VisionParts, VisionTrainer, build_vision_parts
@@ -86,6 +87,7 @@ def train(
         NonFiniteTermError: A term of the loss became NaN or infinite.
     """
     started = clock()
+    config = resolved(config)
     saved = _find_checkpoint(config)
     plan = _PLANS.get(config.recipe, _plan_language)(config)
     trainer, limits = _trainer(config, plan, validator, report, (started, clock))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import torch
 import uvicorn
 
 from facegpt.listening import MOST_CONNECTIONS, address_of, listen
@@ -41,7 +42,13 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
     with listen(settings.host, settings.port) as listener:
         counters = Counters()
         store = FaceStore(settings.folder, settings.keep_hours * 3600)
-        facegpt = FaceGPT.from_pretrained(settings.weights, device=settings.device)
+        facegpt = FaceGPT.from_pretrained(
+            settings.weights,
+            device=settings.device,
+            dtype=getattr(torch, settings.dtype),
+            quantise=settings.quantise,
+            base=settings.base,
+        )
         engine = Engine(facegpt, store, settings, counters.done)
         counters.watch(engine)
         _log_lines()

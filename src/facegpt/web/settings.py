@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facegpt.assets import data_directory
 from facegpt.listening import ServingRefusedError, check_openness
+from facegpt.model.number_types import Dtype, Quantise
 
 TOKEN_VARIABLE = "FACEGPT_TOKEN"
 """The environment variable that is read for the token."""
@@ -32,6 +33,13 @@ class ServeSettings:
     """Show the page for people under /; without it only programs are answered."""
     device: str = "cpu"
     """Where the model computes."""
+    dtype: Dtype = "float32"
+    """Of its numbers; bfloat16 halves the memory."""
+    quantise: Quantise = "none"
+    """Hold the linear maps of the language model in 8 or 4 bits; needs bitsandbytes."""
+    base: str | None = None
+    """For weights that are an adapter: folder or name of the model they were trained on, if it is
+    not where they say."""
     most_waiting: int = 64
     """Requests that may wait for the model; further ones get 429 and when to come again."""
     most_at_once: int = 8

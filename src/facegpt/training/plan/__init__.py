@@ -1,0 +1,1 @@
+"""What a training takes before it is begun: parameters, FLOPs, memory, time. Loads no torch."""
