@@ -71,7 +71,7 @@ def resident_bytes(name: str) -> int:
 
 def train_nano(examples: int, checkpointing: bool) -> dict[str, float]:
     """Train in this process; what was measured and what the plan says."""
-    config = nano_config(Path("unused"), examples, checkpointing)
+    config = nano_config(Path("runs/never-written"), examples, checkpointing)
     objective = build_objective(config, 224)
     faces = rendered_faces(objective.renderer, FACES, generator=torch.Generator().manual_seed(0))
     # Libraries that load with the first picture and the first face are not the plan's business.

@@ -1,6 +1,6 @@
 """Batches of little padding."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ def least_of_all(lengths: list[int], count: int) -> int:
     found = []
     for cuts in combinations(range(1, len(lengths)), count - 1):
         edges = [0, *cuts, len(lengths)]
-        batches = [ordered[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        batches = [ordered[a:b] for a, b in pairwise(edges)]
         if all(len(b) * max(lengths[i] for i in b) <= bound for b in batches):
             found.append(positions(lengths, batches))
     return min(found)

@@ -86,9 +86,12 @@ def check_preset(arguments: Sequence[str]) -> None:
 
 
 def _train(config: TrainConfig) -> int:
+    from facegpt.training.processes import process_index
     from facegpt.training.run import train
 
     report = train(config, report=_print_numbers)
+    if process_index() > 0:
+        return 0
     print(
         f"{report.output}: steps {report.first_step} to {report.last_step} in "
         f"{report.seconds:.0f} s, stopped by {report.stopped_by}"

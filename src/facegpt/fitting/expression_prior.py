@@ -33,7 +33,7 @@ class ExpressionPrior:
         shapes_mm = model.arkit_mm.flatten(1).double()
         # Blendshapes in units of delta first: there they are far from parallel, in mm they are not.
         gram = delta_mm @ delta_mm.T
-        gram = gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        gram = gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
         delta_from_weights = torch.linalg.solve(gram, delta_mm @ shapes_mm.T)
         return cls(torch.linalg.pinv(delta_from_weights, rtol=1e-3))
 

@@ -17,6 +17,14 @@ FIRST_SPREAD = 0.1
 mean face whatever its width."""
 
 
+class _ExactLinear(nn.Linear):
+    """Computes in float32 whatever the dtype of its weights. A layer that is called, not only
+    read: ZeRO-3 gathers weights when their module is called."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight.float(), self.bias.float())
+
+
 class FaceHead(nn.Module):
     """theta = center + scale * MLP(h), GELU between the layers."""
 
@@ -29,7 +37,7 @@ class FaceHead(nn.Module):
         super().__init__()
         pairs = itertools.pairwise(sizes)
         self.layers = nn.ModuleList(
-            nn.Linear(size_in, size_out, dtype=torch.float32) for size_in, size_out in pairs
+            _ExactLinear(size_in, size_out, dtype=torch.float32) for size_in, size_out in pairs
         )
 
     @torch.no_grad()
@@ -56,8 +64,6 @@ class FaceHead(nn.Module):
         with torch.autocast(device_type=device, enabled=False):
             values = hidden.float()
             for index, layer in enumerate(self.layers):
-                assert isinstance(layer, nn.Linear)
-                values = functional.gelu(values) if index else values
-                values = functional.linear(values, layer.weight.float(), layer.bias.float())
+                values = layer(functional.gelu(values) if index else values)
             values = values if scale is None else values * scale
             return values if center is None else values + center

@@ -88,6 +88,7 @@ class Renderer:
         self.model = model
         self.size = size
         self.focal_px = focal_px
+        self._name = rasterizer
         self._compiled = rasterizer != "torch" and model.mean_mm.device.type == "cpu"
         self._rasterize = find_rasterizer(rasterizer, model.mean_mm.device)
         self._triangles = model.triangles.int().contiguous()
@@ -97,6 +98,13 @@ class Renderer:
         self._geometry = _Linear.of(geometry, model.mean_mm)
         self._landmarks = _Linear.of(geometry[:, landmarks], model.mean_mm[landmarks])
         self._albedo = _Linear.of(model.albedo_basis, model.albedo_mean)
+
+    def to(self, device: torch.device | str) -> "Renderer":
+        """The same pictures on another device: on a GPU without the compiled kernels of the CPU."""
+        if self.model.mean_mm.device == torch.device(device):
+            return self
+        model = self.model.to(device)
+        return Renderer(model, self.size, rasterizer=self._name, focal_px=self.focal_px)
 
     def __call__(self, theta: FaceParameters) -> Rendering:
         """Render every face of the batch, in the dtype of the model (autocast is ignored).

@@ -7,7 +7,7 @@ whatever they call, so a run with pictures and validation equals one without.
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from facegpt.geometry.export import write_atomically
 from facegpt.training.checkpoints import replaced_folder
+from facegpt.training.processes import first_says, wait_for_all
 
 Clock = Callable[[], float]
 """Seconds since any fixed moment."""
@@ -64,9 +65,10 @@ class TimeLimits(TrainerCallback):
             save_minutes: Longest time between two checkpoints.
             started: What the clock said when the run began.
         """
-        self._end = None if minutes is None else started + 60 * minutes
+        self._limit = None if minutes is None else 60 * minutes
         self._save_seconds = None if save_minutes is None else 60 * save_minutes
-        self._saved = started
+        self._started = started
+        self._saved = 0.0
         self._clock = clock
         self.time_is_up = False
 
@@ -78,11 +80,15 @@ class TimeLimits(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Look at the clock."""
-        now = self._clock()
-        if self._end is not None and now >= self._end and state.global_step < state.max_steps:
+        if self._limit is None and self._save_seconds is None:
+            return
+        # The clock of one process decides: all of them have to save and stop at the same step.
+        passed = first_says(self._clock() - self._started)
+        is_late = self._limit is not None and passed >= self._limit
+        if is_late and state.global_step < state.max_steps:
             self.time_is_up = True
             control.should_training_stop = control.should_save = control.should_log = True
-        if self._save_seconds is not None and now - self._saved >= self._save_seconds:
+        if self._save_seconds is not None and passed - self._saved >= self._save_seconds:
             control.should_save = True
 
     def on_save(
@@ -93,7 +99,7 @@ class TimeLimits(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Start counting anew, whoever asked for the checkpoint."""
-        self._saved = self._clock()
+        self._saved = first_says(self._clock() - self._started)
 
 
 class LogFile(TrainerCallback):
@@ -146,6 +152,7 @@ class Validation(TrainerCallback):
         every: int,
         metric: str,
         highest: bool,
+        whole_weights: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Prepare the validation.
 
@@ -156,8 +163,10 @@ class Validation(TrainerCallback):
             every: Steps between validations.
             metric: The number that decides.
             highest: Whether more of it is better.
+            whole_weights: While it lasts, the first process can export.
         """
         self._validator, self._export, self._log = validator, export, log
+        self._whole_weights = whole_weights
         self._every, self._metric, self._highest = every, metric, highest
         self._folder = output / "best"
         self.best = read_best(output)
@@ -192,11 +201,18 @@ class Validation(TrainerCallback):
                 f"--best-metric is {self._metric!r}, but validation gives {sorted(numbers)}"
             )
         self._log({f"validation/{name}": value for name, value in numbers.items()})
-        if state.is_world_process_zero and self._is_better(numbers[self._metric]):
+        # One process decides, all take part: their weights may have to be put together.
+        if first_says(float(self._is_better(numbers[self._metric]))):
             self.best = {"step": state.global_step, **numbers}
-            with replaced_folder(self._folder) as folder:
-                self._export(model, folder)
-                (folder / "validation.json").write_text(json.dumps(self.best, indent=1))
+            with self._whole_weights():
+                if state.is_world_process_zero:
+                    self._keep(model)
+            wait_for_all()
+
+    def _keep(self, model: nn.Module) -> None:
+        with replaced_folder(self._folder) as folder:
+            self._export(model, folder)
+            (folder / "validation.json").write_text(json.dumps(self.best, indent=1))
 
     def _is_better(self, value: float) -> bool:
         if not np.isfinite(value) or not self.best:
@@ -216,11 +232,14 @@ def read_best(output: Path) -> dict[str, float | int]:
 class Sheets(TrainerCallback):
     """Writes a contact sheet every n steps."""
 
-    def __init__(self, draw: Callable[[nn.Module, Path], None], folder: Path, every: int) -> None:
+    def __init__(
+        self, draw: Callable[[nn.Module, Path | None], None], folder: Path, every: int
+    ) -> None:
         """Prepare the pictures.
 
         Args:
-            draw: Writes the sheet of a model to a file.
+            draw: Writes the sheet of a model to a file; all processes call it, and those that shall
+                not write get no file.
             folder: Where the sheets go, named by step.
             every: Steps between sheets.
         """
@@ -236,6 +255,7 @@ class Sheets(TrainerCallback):
     ) -> None:
         """Draw when it is time."""
         assert model is not None
-        if state.is_world_process_zero and state.global_step % self._every == 0:
+        if state.global_step % self._every == 0:
+            name = f"step-{state.global_step:06d}.png"
             with undisturbed(model):
-                self._draw(model, self._folder / f"step-{state.global_step:06d}.png")
+                self._draw(model, self._folder / name if state.is_world_process_zero else None)

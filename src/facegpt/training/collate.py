@@ -15,6 +15,7 @@ from torch import Tensor
 
 from facegpt.data.mixture import Example, FaceTarget
 from facegpt.model.processing_facegpt import FaceGPTProcessor
+from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.parameters import PARAMETER_COUNT
 from facegpt.training.objective import TargetBatch
 
@@ -27,8 +28,8 @@ class ExampleError(ValueError):
 class TrainingBatch:
     """Some examples, ready for model and objective."""
 
-    inputs: Mapping[str, Tensor]
-    """What the model takes, labels included."""
+    inputs: Mapping[str, Any]
+    """What the model takes, labels included: tensors, and the parts of a blank picture."""
     kinds: tuple[str, ...]
     """Kind of every row."""
     targets: TargetBatch | None
@@ -63,9 +64,15 @@ def moved(value: Any, device: torch.device | str) -> Any:
 class Collator:
     """Makes a batch of examples with the processor of the model."""
 
-    def __init__(self, processor: FaceGPTProcessor) -> None:
-        """Use this processor."""
+    def __init__(self, processor: FaceGPTProcessor, *, same_layers: bool = False) -> None:
+        """Use this processor.
+
+        Args:
+            same_layers: Batches without pictures bring a blank one, so that all processes of a run
+                with shared weights call the same layers.
+        """
         self.processor = processor
+        self._blank = _blank_picture(processor) if same_layers else None
 
     def __call__(self, examples: Sequence[Example]) -> TrainingBatch:
         """The batch of these examples.
@@ -76,6 +83,8 @@ class Collator:
         conversations = [_conversation(example) for example in examples]
         images = [example.image for example in examples if example.image is not None]
         encoded = dict(self.processor.batch(conversations, images, with_labels=True))
+        if self._blank is not None and not images:
+            encoded["blank_picture"] = self._blank
         is_face = encoded["input_ids"] == self.processor.face_token_id
         # Predictions come row by row: those of earlier rows are before.
         before = torch.cat([torch.zeros(1, dtype=torch.long), is_face.sum(dim=1).cumsum(0)])
@@ -105,6 +114,15 @@ class Collator:
             sum(tokens),
             tuple(tokens),
         )
+
+
+def _blank_picture(processor: FaceGPTProcessor) -> dict[str, Tensor]:
+    """What a batch with a picture has and one without has not."""
+    words = {"type": "text", "text": "."}
+    plain = processor.batch([[{"role": "user", "content": [words]}]], [])
+    shown = [{"role": "user", "content": [{"type": "image"}, words]}]
+    grey = torch.full((3, CROP_SIZE, CROP_SIZE), 0.5)
+    return {k: v for k, v in processor.batch([shown], [grey]).items() if k not in plain}
 
 
 def _conversation(example: Example) -> list[dict[str, Any]]:

@@ -264,8 +264,15 @@ class TrainConfig:
     sheet_faces: int = 8
     tensorboard: bool = True
     """Also write TensorBoard events, when the package is installed."""
+    processes: int | None = None
+    """Processes that the launcher must have started, or the run refuses to begin; None: as many as
+    it started. The record of the run holds the number."""
+    fsdp: bool = False
+    """Shard the weights over the processes with PyTorch's FSDP2."""
     deepspeed: Path | None = None
     """A DeepSpeed JSON, such as configs/deepspeed/zero2.json."""
+    patience_minutes: float = 15.0
+    """A process that has waited so long for the others gives the run up."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulation", "log_every", "keep", "sheet_faces"):
@@ -282,7 +289,7 @@ class TrainConfig:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{_flag(name)} must be zero or more, got {getattr(self, name)}")
-        for name in ("minutes", "save_minutes"):
+        for name in ("minutes", "save_minutes", "patience_minutes", "processes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"--{_flag(name)} must be positive, got {value}")
@@ -299,6 +306,18 @@ class TrainConfig:
             raise ValueError("--adapter.no-projector: the projector of nano is new and must learn")
         if self.recipe in ("vision", "regression") and self.quantise != "none":
             raise ValueError(f"--quantise {self.quantise}: this recipe has no language model")
+        if self.fsdp and self.deepspeed is not None:
+            raise ValueError("--fsdp and --deepspeed both shard the weights: give one of them")
+        if self.is_sharded and self.recipe in ("vision", "regression"):
+            raise ValueError(
+                f"--fsdp and --deepspeed are for language models: the recipe {self.recipe!r} fits "
+                "on every device; start several processes without them"
+            )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether no process holds all weights or their optimiser."""
+        return self.fsdp or self.deepspeed is not None
 
     @property
     def examples_per_step(self) -> int:
@@ -321,7 +340,7 @@ class TrainConfig:
 
 FREE_TO_CHANGE = {
     *("steps", "minutes", "output", "workers", "log_every", "save_every", "save_minutes", "keep"),
-    *("sheet_every", "sheet_faces", "tensorboard"),
+    *("sheet_every", "sheet_faces", "tensorboard", "patience_minutes"),
 }
 """Fields that a resumed run may have changed; any other would make it a run of another kind."""
 

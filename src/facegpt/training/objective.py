@@ -110,6 +110,13 @@ class FaceObjective:
         self.weights = weights or LossWeights()
         self._prior = ExpressionPrior.of(renderer.model)
 
+    def to(self, device: torch.device | str) -> "FaceObjective":
+        """The judge of faces on another device; the identity network follows its pictures."""
+        moved = self.renderer.to(device)
+        if moved is self.renderer:
+            return self
+        return FaceObjective(moved, encoder=self.encoder, weights=self.weights)
+
     def __call__(
         self,
         theta: Float[Tensor, "face 257"],

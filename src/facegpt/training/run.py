@@ -6,15 +6,13 @@ checkpoints goes on from the newest, exactly as if it had never stopped.
 
 import importlib.util
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
@@ -38,7 +36,17 @@ from facegpt.training.collate import Collator
 from facegpt.training.config import TrainConfig, TrainConfigError, differences
 from facegpt.training.objective import FaceObjective
 from facegpt.training.parts import build_objective, build_parts
+from facegpt.training.processes import (
+    first_says,
+    join_processes,
+    one_run,
+    process_count,
+    process_index,
+    training_device,
+    wait_for_all,
+)
 from facegpt.training.regression import build_regression_parts
+from facegpt.training.sharding import forget_former_run
 from facegpt.training.supplied import resolved
 from facegpt.training.trainer import Examples, FaceTrainer
 from facegpt.training.validation import HeldOut
@@ -64,6 +72,8 @@ class TrainReport:
     """Validation of the weights in `best/` and their step; empty without validation."""
     weights: Path
     """The folder of the newest weights, ready to use."""
+    processes: int
+    """How many learnt together."""
 
 
 def train(
@@ -85,26 +95,51 @@ def train(
         TrainConfigError: The folder holds a run with other settings.
         BaseMissingError: The model to start from is not on this disk.
         NonFiniteTermError: A term of the loss became NaN or infinite.
+        LostProcessError: Another process of the run ended.
     """
     started = clock()
-    config = resolved(config)
-    saved = _find_checkpoint(config)
-    plan = _PLANS.get(config.recipe, _plan_language)(config)
-    trainer, limits = _trainer(config, plan, validator, report, (started, clock))
-    trainer.train(resume_from_checkpoint=str(saved) if saved else None)
+    with one_run(partial(_how_to_go_on, config)):
+        join_processes(config)
+        forget_former_run()
+        config = replace(resolved(config), processes=process_count())
+        saved = _find_checkpoint(config)
+        plan = _PLANS.get(config.recipe, _plan_language)(config)
+        trainer, limits = _trainer(config, plan, validator, report, (started, clock))
+        trainer.train(resume_from_checkpoint=str(saved) if saved else None)
+        return _finished(config, trainer, plan, saved, limits.time_is_up, clock() - started)
+
+
+def _finished(
+    config: TrainConfig,
+    trainer: FaceTrainer,
+    plan: "_Plan",
+    saved: Path | None,
+    time_is_up: bool,
+    seconds: float,
+) -> TrainReport:
+    """Write what was learnt and the report."""
     result = TrainReport(
         output=config.output,
         first_step=step_of(saved) if saved else 0,
         last_step=trainer.state.global_step,
-        stopped_by="minutes" if limits.time_is_up else "steps",
-        seconds=clock() - started,
+        stopped_by="minutes" if time_is_up else "steps",
+        seconds=seconds,
         numbers=_last_numbers(trainer.state.log_history),
         best=read_best(config.output),
         weights=config.output / "last",
+        processes=trainer.accelerator.num_processes,
     )
-    if trainer.is_world_process_zero():
-        _write_result(trainer, plan, result)
+    with trainer.whole_weights():
+        if trainer.is_world_process_zero():
+            _write_result(trainer, plan, result)
+    wait_for_all()
     return result
+
+
+def _how_to_go_on(config: TrainConfig) -> str:
+    found = checkpoints(config.output)
+    begin = f"goes on from {found[-1]}" if found else "begins anew: there is no checkpoint yet"
+    return f"The message of the process that ended first says why. The same command {begin}"
 
 
 def _write_result(trainer: FaceTrainer, plan: "_Plan", result: TrainReport) -> None:
@@ -120,7 +155,7 @@ class _Watched(Protocol):
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]: ...
 
-    def draw(self, model: nn.Module, path: Path, faces: int) -> None: ...
+    def draw(self, model: nn.Module, path: Path | None, faces: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -138,7 +173,7 @@ class _Plan:
 
 def _plan_language(config: TrainConfig) -> _Plan:
     parts = build_parts(config, _examples_of_the_run(config))
-    collate = Collator(parts.processor)
+    collate = Collator(parts.processor, same_layers=config.is_sharded)
     held_out = HeldOut(
         parts.held_out,
         collate,
@@ -213,7 +248,7 @@ def _trainer(
         plan.collate,
         plan.objective,
         callbacks=callbacks,
-        cpu=not torch.cuda.is_available(),
+        cpu=training_device().type == "cpu",
     )
     if config.sheet_every and plan.held_out is not None:
         draw = partial(_in_its_precision, trainer, plan.held_out.draw, faces=config.sheet_faces)
@@ -229,6 +264,7 @@ def _trainer(
                 every=config.validate_every,
                 metric=config.best_metric,
                 highest=config.best_is_highest,
+                whole_weights=trainer.whole_weights,
             )
         )
     return trainer, limits
@@ -253,20 +289,23 @@ def _tensorboard(config: TrainConfig) -> list[TrainerCallback]:
 
 
 def _examples_of_the_run(config: TrainConfig) -> int:
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    return config.steps * config.examples_per_step * processes
+    return config.steps * config.examples_per_step * process_count()
 
 
 def _find_checkpoint(config: TrainConfig) -> Path | None:
     """The newest checkpoint of this very run, once the folder is in order."""
     config.output.mkdir(parents=True, exist_ok=True)
-    is_main = int(os.environ.get("RANK", "0")) == 0
+    is_main = process_index() == 0
     if is_main:
         tidy(config.output)
+    wait_for_all()
     found = checkpoints(config.output)
+    _check_shared(config, found)
     record = config.output / CONFIG_FILE
     if found and record.is_file():
         former = TrainConfig.from_record(json.loads(record.read_text()))
+        if former.processes is None:  # of a version that did not record it
+            former = replace(former, processes=config.processes)
         changed = differences(former, config)
         if changed:
             raise TrainConfigError(
@@ -278,9 +317,22 @@ def _find_checkpoint(config: TrainConfig) -> Path | None:
             f"{config.output} has done {step_of(found[-1])} steps already, more than --steps "
             f"{config.steps}; ask for more steps, or train into a new folder: --output DIR"
         )
+    wait_for_all()
     if is_main:
         _write_json(record, config.to_record())
     return found[-1] if found else None
+
+
+def _check_shared(config: TrainConfig, found: list[Path]) -> None:
+    """Refuse an output folder that every machine has for itself."""
+    newest = step_of(found[-1]) if found else 0
+    of_the_first = int(first_says(float(newest)))
+    if newest != of_the_first:
+        raise TrainConfigError(
+            f"process {process_index()} finds step {newest} in {config.output}, the first process "
+            f"step {of_the_first}: all machines must see the same folder. Give --output on storage "
+            f"that they share"
+        )
 
 
 def _last_numbers(history: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ TERMS = ("text", "face", "pixel", "perceptual", "landmark", "regularisation", "t
 
 
 class NonFiniteTermError(ValueError):
-    """A term of the loss is NaN or infinite: the weights of the last step are untouched."""
+    """A term of the loss is NaN or infinite: the weights of the last step are untouched (but by
+    DeepSpeed, which takes the step before it tells the length of the gradient)."""
 
     def __init__(self, term: str, kind: str, step: int, checkpoint: str) -> None:
         """Say which term it was.
@@ -33,7 +34,7 @@ class NonFiniteTermError(ValueError):
         self.term, self.kind, self.step = term, kind, step
         super().__init__(
             f"the term {term!r} is not finite at step {step} for the kind {kind!r}; training "
-            f"stopped before the weights changed. Last good weights: {checkpoint}. Lower "
+            f"stopped and nothing of this step was saved. Last good weights: {checkpoint}. Lower "
             f"--optimiser.learning-rate, or look at the example, then run the same command again"
         )
 

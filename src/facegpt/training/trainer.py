@@ -11,20 +11,23 @@ two batches each equals that of one process with four.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
+from accelerate.utils.deepspeed import DeepSpeedSchedulerWrapper
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from facegpt.model.adapter import adapter_parameters, load_adapter, save_adapter
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration, FaceGPTOutput
+from facegpt.training.arguments import training_arguments
 from facegpt.training.checkpoints import (
     UNFINISHED,
     checkpoints,
@@ -35,7 +38,13 @@ from facegpt.training.collate import TrainingBatch, moved
 from facegpt.training.config import TrainConfig
 from facegpt.training.face_loss import FaceLoss
 from facegpt.training.objective import FaceObjective, TargetBatch
-from facegpt.training.precision import in_bfloat16
+from facegpt.training.processes import check_group, process_count
+from facegpt.training.sharding import (
+    cut_into_shards,
+    load_sharded_optimizer,
+    save_sharded_optimizer,
+    whole_weights,
+)
 from facegpt.training.terms import NonFiniteTermError, TermBook, first_non_finite
 
 
@@ -50,44 +59,6 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Any:
         """Example `index` of the run."""
         ...
-
-
-def training_arguments(config: TrainConfig, *, cpu: bool) -> TrainingArguments:
-    """The settings of transformers for a run."""
-    return TrainingArguments(
-        output_dir=str(config.output),
-        per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.accumulation,
-        max_steps=config.steps,
-        learning_rate=config.optimiser.learning_rate,
-        lr_scheduler_type=_SCHEDULES[config.optimiser.schedule],
-        warmup_steps=config.optimiser.warmup_steps,
-        optim="adamw_torch",
-        weight_decay=config.optimiser.weight_decay,
-        max_grad_norm=config.optimiser.clip_norm,
-        bf16=in_bfloat16(config),
-        activation_checkpointing=config.activation_checkpointing,
-        logging_steps=config.log_every,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="steps",
-        save_steps=config.save_every or _NEVER,
-        dataloader_num_workers=config.workers,
-        dataloader_pin_memory=not cpu,
-        remove_unused_columns=False,
-        train_sampling_strategy="sequential",
-        # Batches of words alone leave the head and the projector without a gradient.
-        ddp_find_unused_parameters=int(os.environ.get("WORLD_SIZE", "1")) > 1 or None,
-        deepspeed=str(config.deepspeed) if config.deepspeed else None,
-        use_cpu=cpu,
-        seed=config.seed,
-        data_seed=config.seed,
-    )
-
-
-_NEVER = 1_000_000_000
-_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
 class FaceTrainer(Trainer):
@@ -115,9 +86,10 @@ class FaceTrainer(Trainer):
             callbacks: What happens beside the updates.
             cpu: Train on the CPU, whatever else there is.
         """
+        self.run_config = config  # asked for by what is called in the next line
         super().__init__(
             model=model,
-            args=training_arguments(config, cpu=cpu),
+            args=training_arguments(config, model, cpu=cpu),
             data_collator=cast("Any", collate),
             train_dataset=cast("Dataset", examples),
             callbacks=callbacks,
@@ -125,8 +97,9 @@ class FaceTrainer(Trainer):
         # Nothing below the command line prints.
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        self.run_config = config
-        self._loss = FaceLoss(objective, config.weights)
+        check_group(process_count(), self.accelerator.num_processes)
+        # Every process draws its own faces, where it trains.
+        self._loss = FaceLoss(objective.to(self.args.device), config.weights)
         self._book = TermBook()
         self._staging: Path | None = None
         # `compute_loss` divides by the tokens and faces of the whole update.
@@ -261,9 +234,12 @@ class FaceTrainer(Trainer):
         norm = super()._get_grad_norm(model, grad_norm)
         if not torch.as_tensor(norm).isfinite():
             worst = next(
-                name
-                for name, weight in model.named_parameters()
-                if weight.grad is not None and not weight.grad.isfinite().all()
+                (
+                    name
+                    for name, weight in model.named_parameters()
+                    if weight.grad is not None and not weight.grad.isfinite().all()
+                ),
+                "a shard",  # DeepSpeed keeps gradients to itself
             )
             raise self._refusal(f"gradient of {worst}", "all")
         return norm
@@ -305,6 +281,81 @@ class FaceTrainer(Trainer):
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging or self.output)
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> Any:
+        if self.run_config.fsdp:
+            # Here and not before: a checkpoint is read into whole weights. In the words of
+            # transformers the model comes sharded, whoever did it.
+            cut_into_shards(self._face_gpt, self.args.device)
+            self.is_distributed_loading_by_transformers = True
+        if not self.is_deepspeed_enabled:
+            return super()._prepare_for_training(
+                max_steps, train_dataloader, resume_from_checkpoint
+            )
+        if resume_from_checkpoint:
+            self._load_from_checkpoint(resume_from_checkpoint)
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
+        if resume_from_checkpoint:
+            # The shards hold what learns; the strict reading of transformers wants the frozen, too.
+            self.model_wrapped.load_checkpoint(resume_from_checkpoint, load_module_strict=False)
+            self._load_optimizer_and_scheduler(resume_from_checkpoint)
+        return prepared
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """As always, but without the frozen weights, which FSDP and DeepSpeed would write, too."""
+        if self.is_deepspeed_enabled:
+            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        elif self.run_config.fsdp:
+            path = Path(output_dir) / OPTIMIZER_NAME
+            sharded = cast("FSDPModule", self.model)
+            save_sharded_optimizer(sharded, self._torch_optimizer, path, keep=self.args.should_save)
+        else:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        if self.args.should_save and not isinstance(self.lr_scheduler, DeepSpeedSchedulerWrapper):
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not self.run_config.fsdp:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        folder = Path(checkpoint)
+        load_sharded_optimizer(self.model, self._torch_optimizer, folder / OPTIMIZER_NAME)
+        self.lr_scheduler.load_state_dict(torch.load(folder / SCHEDULER_NAME, weights_only=True))
+
+    @property
+    def _torch_optimizer(self) -> torch.optim.Optimizer:
+        """Without what accelerate puts around it."""
+        return self.optimizer.optimizer
+
+    @contextlib.contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Gradients of an update are added up in each process first; as that of transformers, which
+        asks the config of the model how it was loaded."""
+        sharded = cast("FSDPModule", self.model)
+        sharded.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            sharded.set_requires_gradient_sync(True)
+
+    def _move_model_to_device(self, model: nn.Module, device: torch.device) -> None:
+        """Not the whole model, if a shard of it is all that fits."""
+        if not self.run_config.fsdp:
+            super()._move_model_to_device(model, device)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the adapter, whole, however its weights are spread. All processes call this."""
+        with self.whole_weights():
+            self._save(output_dir)
+
+    @contextlib.contextmanager
+    def whole_weights(self) -> Iterator[None]:
+        """While this lasts, the first process can save the model. All processes enter together."""
+        with whole_weights(self.bare_model, keep=self.args.should_save):
+            yield
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None

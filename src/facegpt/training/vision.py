@@ -154,12 +154,13 @@ class VisionHeldOut:
         names = ("photometric", "landmark_px", "landmark_inner_px")
         return book.close() | dict(zip(names, means, strict=True))
 
-    def draw(self, model: nn.Module, path: Path, faces: int) -> None:
-        """Write the contact sheet of the first faces."""
+    def draw(self, model: nn.Module, path: Path | None, faces: int) -> None:
+        """Write the contact sheet of the first faces; without a path only take part."""
         few = VisionHeldOut(self.faces[:faces], self.objective, faces)
         for theta, target in few._predictions(model):
             labels = [face.row.face_id for face in few.faces]
-            write_sheet(path, contact_sheet(self.objective, theta, target, labels))
+            if path is not None:
+                write_sheet(path, contact_sheet(self.objective, theta, target, labels))
 
     def _predictions(self, model: nn.Module) -> "list[tuple[Tensor, TargetBatch]]":
         collate = PhotoCollator(self.objective, NO_AUGMENTATION, seed=0)
@@ -168,7 +169,9 @@ class VisionHeldOut:
             faces = self.faces[first : first + self.batch_size]
             target = collate([Drawn(first + i, face) for i, face in enumerate(faces)])
             with torch.no_grad():
-                pairs.append((model(as_seen(target.photo)).float(), target))
+                # Judged on the CPU, wherever the model is: that is where these pictures are.
+                seen = as_seen(target.photo).to(next(model.parameters()).device)
+                pairs.append((model(seen).float().cpu(), target))
         return pairs
 
 
