@@ -28,6 +28,16 @@ def question_of(body: dict[str, Any]) -> str:
     return first if isinstance(first, str) else first[-1]["text"]
 
 
+class _Patient(ThreadingHTTPServer):
+    """Takes hundreds of connections at once, and waits for none of those who have gone."""
+
+    request_queue_size = 1024
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tests are quiet: a client that gave up is no error here."""
+
+
 class FakeChatServer:
     """Answers as `reply` says and remembers what was asked."""
 
@@ -37,6 +47,8 @@ class FakeChatServer:
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.at_once = self.most_at_once = 0
+        self.answer_headers: dict[str, str] = {}
+        """Sent along with every answer."""
         lock = threading.Lock()
         outer = self
 
@@ -58,6 +70,8 @@ class FakeChatServer:
                 data = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                for name, value in outer.answer_headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -65,7 +79,7 @@ class FakeChatServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Tests are quiet."""
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _Patient(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
         self.thread.start()

@@ -5,15 +5,16 @@ build goes on where it stopped and ends in the same files as one that was never 
 that cannot be used is reported in `problems.jsonl` and passed over. Knows no command line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from facegpt.data.describe import DescribeFailure, DescribeItem, Describer, Description
-from facegpt.data.schema import DatasetError, FaceRow, encode_crop, encode_mask, import_datasets
+from facegpt.data.combined import requests_in_flight
+from facegpt.data.describe import Describer
+from facegpt.data.photo_rows import PHOTOS_AT_ONCE, Engine, PhotoReader, Piece, SerialEngine
+from facegpt.data.schema import DatasetError, import_datasets
 from facegpt.data.shards import (
     MANIFEST,
     Manifest,
@@ -26,19 +27,10 @@ from facegpt.data.shards import (
 )
 from facegpt.data.sources import PhotoTask, fingerprint, plan_photos
 from facegpt.data.theta import ThetaEstimator
-from facegpt.morphable.parameters import FaceParameters
-from facegpt.perception.alignment import AlignedFace, align
+from facegpt.data.tokens import FREE, Prices, Tokens
+from facegpt.data.words_ahead import Draft, described_ahead, shards_ahead
 from facegpt.perception.detection import DlibDetector
-from facegpt.perception.images import ImageError, Photo, load_image
 from facegpt.perception.landmarks import LandmarkDetector
-
-_FACES_AT_ONCE = 32
-"""Faces held decoded; describers that ask a server see so many at once."""
-
-_MOST_FACES = 16
-"""Faces taken from one photo, the largest ones."""
-
-_Problem = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,127 +85,10 @@ class BuildReport:
     """Faces of this run that stayed without words although a describer was asked."""
     photos_kept: int
     """Photos that an earlier run had finished."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """One face of a photo, before it has words."""
-
-    face_id: str
-    task: PhotoTask
-    aligned: AlignedFace
-
-
-class _Builder:
-    """What every shard needs, and what has been counted so far."""
-
-    def __init__(
-        self,
-        faces: Literal["largest", "every"],
-        describer: Describer | None,
-        detector: LandmarkDetector,
-        estimator: ThetaEstimator | None,
-    ) -> None:
-        self.wanted = 1 if faces == "largest" else _MOST_FACES
-        self.describer = describer
-        self.detector = detector
-        self.estimator = estimator
-        self.undescribed = 0
-
-    def rows(
-        self, tasks: Sequence[PhotoTask], after_photo: Callable[[int, int], None]
-    ) -> tuple[list[FaceRow], list[_Problem]]:
-        """Rows and problems of one shard; `after_photo` hears how many faces and problems a photo
-        brought."""
-        rows: list[FaceRow] = []
-        problems: list[_Problem] = []
-        waiting: list[_Found] = []
-        for task in tasks:
-            known = len(problems)
-            found = self._find(task, problems)
-            after_photo(len(found), len(problems) - known)
-            waiting += found
-            while len(waiting) >= _FACES_AT_ONCE:
-                rows += self._finish(waiting[:_FACES_AT_ONCE], problems)
-                del waiting[:_FACES_AT_ONCE]
-        rows += self._finish(waiting, problems)
-        return rows, problems
-
-    def _find(self, task: PhotoTask, problems: list[_Problem]) -> list[_Found]:
-        if task.problem:
-            problems.append({"source": task.source, "problem": task.problem})
-            return []
-        try:
-            photo = load_image(task.path)
-        except ImageError as error:
-            problems.append({"source": task.source, "problem": str(error)})
-            return []
-        points = self._points(task, photo)[: self.wanted]
-        if not points:
-            problems.append({"source": task.source, "problem": "no face found"})
-        found = []
-        for number, landmarks68_px in enumerate(points):
-            face_id = f"{task.source}:{number}"
-            try:
-                found.append(_Found(face_id, task, align(photo, landmarks68_px)))
-            except ValueError as error:
-                problems.append(_problem(face_id, task, str(error)))
-        return found
-
-    def _points(self, task: PhotoTask, photo: Photo) -> list[np.ndarray]:
-        if task.landmarks68_px is None:
-            return [face.landmarks68_px for face in self.detector.detect(photo)]
-        known = [photo.from_original(face.astype(np.float64)) for face in task.landmarks68_px]
-        return sorted(known, key=lambda points: -float(np.ptp(points, axis=0).prod()))
-
-    def _finish(self, found: Sequence[_Found], problems: list[_Problem]) -> list[FaceRow]:
-        thetas = self._thetas(found, problems)
-        words = self._words(found, thetas, problems)
-        method = "" if self.estimator is None else self.estimator.name
-        describer = "" if self.describer is None else self.describer.name
-        return [
-            _row(face, theta, method, said, describer)
-            for face, theta, said in zip(found, thetas, words, strict=True)
-        ]
-
-    def _thetas(
-        self, found: Sequence[_Found], problems: list[_Problem]
-    ) -> list[FaceParameters | None]:
-        if self.estimator is None or not found:
-            return [None] * len(found)
-        try:
-            return list(self.estimator.estimate([face.aligned for face in found]))
-        except ValueError as error:
-            if len(found) > 1:
-                # One face spoilt the batch: find it, keep the others.
-                parts = [self._thetas([face], problems) for face in found]
-                return [theta for part in parts for theta in part]
-            [face] = found
-            problems.append(_problem(face.face_id, face.task, f"no theta: {error}"))
-            return [None]
-
-    def _words(
-        self,
-        found: Sequence[_Found],
-        thetas: Sequence[FaceParameters | None],
-        problems: list[_Problem],
-    ) -> list[Description | None]:
-        if self.describer is None or not found:
-            return [None] * len(found)
-        items = [
-            DescribeItem(face.face_id, face.task.source, face.aligned.crop, theta, face.task.labels)
-            for face, theta in zip(found, thetas, strict=True)
-        ]
-        words: list[Description | None] = []
-        for face, answer in zip(found, self.describer.describe(items), strict=True):
-            if isinstance(answer, DescribeFailure):
-                self.undescribed += 1
-                reason = f"no description: {answer.reason}"
-                problems.append(_problem(face.face_id, face.task, reason))
-                words.append(None)
-            else:
-                words.append(answer)
-        return words
+    tokens: Tokens
+    """Behind all the words of the data set, earlier runs included."""
+    cost: float
+    """Of those tokens, at the prices that were given."""
 
 
 def build_dataset(
@@ -224,6 +99,8 @@ def build_dataset(
     estimator: ThetaEstimator | None = None,
     made_with: Mapping[str, str] | None = None,
     progress: Callable[[BuildProgress], None] | None = None,
+    engine: Engine | None = None,
+    prices: Prices = FREE,
 ) -> BuildReport:
     """Build a data set, or go on with it.
 
@@ -233,7 +110,9 @@ def build_dataset(
         estimator: Gives theta to faces; without one there is none.
         made_with: What else shapes the rows, by name: settings of the describer or the estimator.
             Recorded in the manifest; a build with other values does not go on.
-        progress: Hears after every photo how far the build is.
+        progress: Hears of every photo how far the build is.
+        engine: Who reads the photos; this process if None. Every engine makes the same rows.
+        prices: Of the model that a describer asks, for the total in the manifest.
 
     Raises:
         DatasetError: The settings contradict each other or the build in the output folder, or a
@@ -248,31 +127,82 @@ def build_dataset(
         limit=settings.limit,
     )
     record = _record(settings, tasks, describer, estimator) | {"made_with": dict(made_with or {})}
-    manifest = _begin(settings, Manifest(record, len(tasks)))
+    manifest = replace(_begin(settings, Manifest(record, len(tasks))), prices=prices)
     kept = manifest.photos_done
+    waits = requests_in_flight(describer) > 0
+    # Whoever waits for a server is asked here, for all engines' photos together.
+    reader = PhotoReader(
+        settings.faces, detector or DlibDetector(), estimator, None if waits else describer
+    )
+    shards = _in_parts(tasks[kept:], settings.shard_photos)
+    batches = [batch for shard in shards for batch in _in_parts(shard, PHOTOS_AT_ONCE)]
     reached = BuildProgress(kept, len(tasks), manifest.rows, len(read_problems(settings.output)))
-
-    def after_photo(faces: int, problems: int) -> None:
-        nonlocal reached
-        reached = BuildProgress(
-            reached.photos_done + 1,
-            reached.photos,
-            reached.faces + faces,
-            reached.problems + problems,
-        )
-        if progress is not None:
-            progress(reached)
-
-    builder = _Builder(settings.faces, describer, detector or DlibDetector(), estimator)
-    while not manifest.is_complete:
-        first = manifest.photos_done
-        part = tasks[first : first + settings.shard_photos]
-        rows, problems = builder.rows(part, after_photo)
-        manifest = _store(settings.output, manifest, len(part), rows, problems)
+    # Nothing else holds what reads the photos: closing the last of the chain ends it, too.
+    drafts = _drafts(
+        _told((engine or SerialEngine()).pieces(reader, batches), reached, progress),
+        [len(shard) for shard in shards],
+    )
+    if describer is not None and waits:
+        ahead = shards_ahead(describer, settings.shard_photos)
+        drafts = described_ahead(drafts, describer, ahead)
+    undescribed = 0
+    with closing(drafts):
+        for draft in drafts:
+            manifest = _store(settings.output, manifest, draft)
+            undescribed += draft.undescribed
     problem_count = len(read_problems(settings.output))
     return BuildReport(
-        settings.output, len(tasks), manifest.rows, problem_count, builder.undescribed, kept
+        settings.output,
+        len(tasks),
+        manifest.rows,
+        problem_count,
+        undescribed,
+        kept,
+        manifest.tokens,
+        prices.cost(manifest.tokens),
     )
+
+
+def _in_parts(tasks: Sequence[PhotoTask], size: int) -> list[Sequence[PhotoTask]]:
+    return [tasks[first : first + size] for first in range(0, len(tasks), size)]
+
+
+def _told(
+    pieces: Iterator[Piece],
+    reached: BuildProgress,
+    progress: Callable[[BuildProgress], None] | None,
+) -> Iterator[Piece]:
+    """The pieces, with a word about every photo of theirs."""
+    for piece in pieces:
+        for faces, problems in piece.photos:
+            reached = BuildProgress(
+                reached.photos_done + 1,
+                reached.photos,
+                reached.faces + faces,
+                reached.problems + problems,
+            )
+            if progress is not None:
+                progress(reached)
+        yield piece
+
+
+def _drafts(pieces: Iterator[Piece], sizes: Sequence[int]) -> Generator[Draft, None, None]:
+    """The pieces of each shard together.
+
+    Args:
+        sizes: Photos of each shard.
+    """
+    for photos in sizes:
+        draft = Draft(0, [], [])
+        while draft.photos < photos:
+            piece = next(pieces)
+            draft = Draft(
+                draft.photos + len(piece.photos),
+                [*draft.rows, *piece.rows],
+                [*draft.problems, *piece.problems],
+                draft.undescribed + piece.undescribed,
+            )
+        yield draft
 
 
 def _begin(settings: BuildSettings, fresh: Manifest) -> Manifest:
@@ -308,16 +238,16 @@ def _problems_end(manifest: Manifest) -> int:
     return manifest.shards[-1].problems_end if manifest.shards else 0
 
 
-def _store(
-    output: Path,
-    manifest: Manifest,
-    photos: int,
-    rows: Sequence[FaceRow],
-    problems: Sequence[_Problem],
-) -> Manifest:
-    end = append_problems(output, _problems_end(manifest), problems)
-    number = len(manifest.shards)
-    shard = write_shard(output, number, rows, photos=photos, problems_end=end)
+def _store(output: Path, manifest: Manifest, draft: Draft) -> Manifest:
+    end = append_problems(output, _problems_end(manifest), draft.problems)
+    shard = write_shard(
+        output,
+        len(manifest.shards),
+        draft.rows,
+        photos=draft.photos,
+        problems_end=end,
+        tokens=draft.tokens,
+    )
     grown = manifest.with_shard(shard)
     write_manifest(output, grown)
     return grown
@@ -336,34 +266,3 @@ def _record(
     record["theta_method"] = None if estimator is None else estimator.name
     record["photos_sha256"] = fingerprint(tasks)
     return record
-
-
-def _problem(face_id: str, task: PhotoTask, problem: str) -> _Problem:
-    return {"source": task.source, "face_id": face_id, "problem": problem}
-
-
-def _row(
-    face: _Found,
-    theta: FaceParameters | None,
-    method: str,
-    words: Description | None,
-    describer: str,
-) -> FaceRow:
-    said = words or Description((), "")
-    return FaceRow(
-        face_id=face.face_id,
-        source=face.task.source,
-        crop=encode_crop(face.aligned.crop),
-        skin=encode_mask(face.aligned.skin),
-        validity=encode_mask(face.aligned.validity),
-        landmarks68_px=face.aligned.landmarks68_px,
-        is_grey=face.aligned.is_grey,
-        theta=None if theta is None else theta.to_vector()[0].float(),
-        theta_method=method if theta is not None else "",
-        descriptions=tuple(said.descriptions),
-        short=said.short,
-        conversations=tuple((question, answer) for question, answer in said.conversations),
-        implicit=tuple(said.implicit),
-        labels={**face.task.labels, **said.labels},
-        describer=describer if words is not None else "",
-    )

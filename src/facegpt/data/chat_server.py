@@ -15,13 +15,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from facegpt.data.tokens import NO_TOKENS, Tokens
 
 Message = Mapping[str, Any]
 """One turn as the API wants it: `role` and `content`."""
 
 _RETRIED_STATUS = frozenset({408, 409, 425, 429})
+MOST_IN_FLIGHT = 1000
+"""Connections that the client opens."""
 _NO_KEY = "none"
 _PICTURE = re.compile(r"base64,[A-Za-z0-9+/=]+")
 
@@ -35,6 +40,27 @@ class NoAnswerError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a model said, and what it took."""
+
+    text: str
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What was sent since the connection was made."""
+
+    requests: int = 0
+    retried: int = 0
+    """Of these, second and later attempts."""
+    unanswered: int = 0
+    """Questions that were given up."""
+    tokens: Tokens = NO_TOKENS
+    """Of the answers; requests that failed are not counted by servers."""
+
+
+@dataclass(frozen=True)
 class ChatSettings:
     """Which model to ask, how, and how patiently."""
 
@@ -45,7 +71,7 @@ class ChatSettings:
     key_variable: str = "OPENAI_API_KEY"
     """Environment variable that holds the key; servers of one's own mostly need none."""
     concurrency: int = 8
-    """Requests at the same time."""
+    """Requests at the same time, hundreds where the server batches them."""
     attempts: int = 6
     """How often a request is tried before it is given up."""
     timeout_s: float = 120.0
@@ -53,6 +79,8 @@ class ChatSettings:
     first_wait_s: float = 1.0
     """Wait before the second attempt; it doubles from then on, with jitter."""
     longest_wait_s: float = 60.0
+    longest_asked_wait_s: float = 600.0
+    """A server that asks for patience (Retry-After) gets at most so much."""
     max_tokens: int = 500
     temperature: float = 0.2
     seed: int | None = None
@@ -64,7 +92,11 @@ class ChatSettings:
         for name in ("concurrency", "attempts", "max_tokens"):
             if vars(self)[name] < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more")
-        for name in ("timeout_s", "first_wait_s", "longest_wait_s"):
+        if self.concurrency > MOST_IN_FLIGHT:
+            raise ValueError(
+                f"at most {MOST_IN_FLIGHT} requests can be in flight, not {self.concurrency}"
+            )
+        for name in ("timeout_s", "first_wait_s", "longest_wait_s", "longest_asked_wait_s"):
             if not vars(self)[name] > 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive")
         if not 0 <= self.temperature <= 2:
@@ -139,6 +171,7 @@ class ChatServer:
         self._dice = dice or random.Random(0)
         self._sleep = sleep
         self._lock = threading.Lock()
+        self._traffic = Traffic()
         # A server of one's own wants no key, but the client insists on having one.
         self._key = os.environ.get(settings.key_variable) or _NO_KEY
         self._client = _client(settings, self._key)
@@ -153,31 +186,53 @@ class ChatServer:
         """Close the connections."""
         self._client.close()
 
+    @property
+    def traffic(self) -> Traffic:
+        """What was sent so far."""
+        return self._traffic
+
     def ask(self, messages: Sequence[Message]) -> str:
         """The answer to a conversation, without white space around it.
 
         Raises:
             NoAnswerError: The server refused, or did not answer in any of the attempts.
         """
+        return self.answer(messages).text
+
+    def answer(self, messages: Sequence[Message]) -> Answer:
+        """The same with the tokens that it took.
+
+        Raises:
+            NoAnswerError: The server refused, or did not answer in any of the attempts.
+        """
         problem = ""
+        asked_wait_s = 0.0
         for attempt in range(self.settings.attempts):
             if attempt:
-                self._sleep(self._wait_s(attempt))
+                self._sleep(self._wait_s(attempt, asked_wait_s))
             try:
-                return self._request(messages)
+                return self._request(messages, is_retry=attempt > 0)
             except Exception as error:  # The client raises a dozen kinds; status tells them apart.
                 problem = self._in_words(error)
+                asked_wait_s = _asked_wait_s(error)
                 if not _may_pass(error):
                     break
+        self._count(unanswered=1)
         raise NoAnswerError(f"no answer from {self.settings.shown_url}: {problem}")
 
-    def _wait_s(self, attempt: int) -> float:
+    def _wait_s(self, attempt: int, asked_s: float) -> float:
+        """Seconds before the next attempt, with jitter: what failed together must not come back
+        together. A server that says how long it needs is not asked before."""
         longest = min(self.settings.longest_wait_s, self.settings.first_wait_s * 2 ** (attempt - 1))
         with self._lock:
-            return longest * self._dice.uniform(0.5, 1.0)
+            own = longest * self._dice.uniform(0.5, 1.0)
+        if asked_s <= 0:
+            return own
+        return min(asked_s, self.settings.longest_asked_wait_s) + own
 
-    def _request(self, messages: Sequence[Message]) -> str:
+    def _request(self, messages: Sequence[Message], *, is_retry: bool) -> Answer:
         seed = {} if self.settings.seed is None else {"seed": self.settings.seed}
+        self._count(requests=1, retried=int(is_retry))
         completion = self._client.chat.completions.create(
             model=self.settings.model,
             messages=[dict(message) for message in messages],
@@ -185,7 +240,25 @@ class ChatServer:
             temperature=self.settings.temperature,
             **seed,
         )
-        return _text_of(completion)
+        answer = Answer(_text_of(completion), _tokens_of(completion))
+        self._count(tokens=answer.tokens)
+        return answer
+
+    def _count(
+        self,
+        requests: int = 0,
+        retried: int = 0,
+        unanswered: int = 0,
+        tokens: Tokens = NO_TOKENS,
+    ) -> None:
+        with self._lock:
+            before = self._traffic
+            self._traffic = Traffic(
+                before.requests + requests,
+                before.retried + retried,
+                before.unanswered + unanswered,
+                before.tokens + tokens,
+            )
 
     def _in_words(self, error: Exception) -> str:
         """One line about an error, without picture or key: some servers repeat what they refuse."""
@@ -224,6 +297,31 @@ def _text_of(completion: Any) -> str:
     if not isinstance(text, str) or not text.strip():
         raise ValueError("the answer holds no text")
     return text.strip()
+
+
+def _tokens_of(completion: Any) -> Tokens:
+    """What the server says that the answer took; some say nothing."""
+    usage = getattr(completion, "usage", None)
+    prompt, said = (getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion"))
+    if not isinstance(prompt, int) or not isinstance(said, int) or min(prompt, said) < 0:
+        return Tokens(answers=1, uncounted=1)
+    return Tokens(answers=1, prompt=prompt, completion=said)
+
+
+def _asked_wait_s(error: Exception) -> float:
+    """Seconds that the server asks to wait (Retry-After: a number or a date); 0 if it does not."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    said = headers.get("retry-after") if headers is not None else None
+    if not said:
+        return 0.0
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return 0.0
+    return seconds if 0 < seconds < float("inf") else 0.0
 
 
 def _may_pass(error: Exception) -> bool:

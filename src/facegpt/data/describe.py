@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from facegpt.data.schema import decode_crop, encode_crop
+from facegpt.data.tokens import NO_TOKENS, Tokens
 from facegpt.morphable.parameters import FaceParameters
 
 
@@ -24,12 +26,24 @@ class DescribeItem:
     face_id: str
     source: str
     """Name of the file that the face was found in."""
-    crop: Float[Tensor, "3 height width"]
-    """The aligned crop, sRGB in [0, 1]."""
+    picture: Float[Tensor, "3 height width"] | bytes
+    """The aligned crop: sRGB in [0, 1], or as it is stored (JPEG of 224 x 224), which is small."""
     theta: FaceParameters | None
     """One face (batch 1), where it is known."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What is known of the photo beforehand: `index.gender` and the like."""
+
+    @property
+    def crop(self) -> Float[Tensor, "3 height width"]:
+        """The aligned crop, sRGB in [0, 1]; decoded at every call where it is stored."""
+        if isinstance(self.picture, bytes):
+            return decode_crop(self.picture).float() / 255
+        return self.picture
+
+    @property
+    def jpeg(self) -> bytes:
+        """The crop as it is stored."""
+        return self.picture if isinstance(self.picture, bytes) else encode_crop(self.picture)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class Description:
     """Situations in which a face would look like this, without a word about the face."""
     labels: dict[str, str] = field(default_factory=dict)
     """Short words by name, where the describer gives them: expression, yaw ..."""
+    tokens: Tokens = NO_TOKENS
+    """Of a model that was asked, the answers kept from earlier included."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,8 @@ class DescribeFailure:
 
     face_id: str
     reason: str
+    tokens: Tokens = NO_TOKENS
+    """Of the answers that came before it failed."""
 
 
 @runtime_checkable
@@ -64,6 +82,16 @@ class Describer(Protocol):
 
     def describe(self, items: Sequence[DescribeItem]) -> list[Description | DescribeFailure]:
         """Words for every face, or the reason why there are none."""
+        ...
+
+
+@runtime_checkable
+class AsksServer(Protocol):
+    """A describer that mostly waits: it wants many faces at the same time, from several threads."""
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests at the same time, over all calls of `describe`."""
         ...
 
 

@@ -8,8 +8,9 @@ every row of a kind comes once before one comes again. Knows no batch and no tok
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ from facegpt.data.instructions import Instruction
 from facegpt.data.landmark_examples import ImageToLandmarks, TextToLandmarks
 from facegpt.data.schema import DatasetError
 from facegpt.data.situations import Situation
-from facegpt.data.table import FaceTable
+from facegpt.data.table import FaceTable, StreamedRows
 from facegpt.morphable.model import MorphableModel
 
 __all__ = ["Example", "FaceTarget", "Mixture", "MixtureSettings", "Schedule", "face_mixture"]
@@ -117,11 +118,20 @@ class MixtureSettings:
         return {kind: getattr(self, kind) for kind in _REMEDIES}
 
 
+Orders = Mapping[str, StreamedRows]
+"""Kind -> its rows, where they must be fetched and therefore come in an order of their own."""
+
+
 class Schedule:
     """Which kind and which row is example number i; no data, only numbers."""
 
     def __init__(
-        self, weights: Mapping[str, float], lengths: Mapping[str, int], seed: int, run: int = 1
+        self,
+        weights: Mapping[str, float],
+        lengths: Mapping[str, int],
+        seed: int,
+        run: int = 1,
+        orders: Orders = MappingProxyType({}),
     ) -> None:
         """Kinds of weight 0 are left out.
 
@@ -129,8 +139,10 @@ class Schedule:
             weights: Kind -> weight.
             lengths: Kind -> rows.
             run: Examples of one kind that follow each other.
+            orders: Kinds whose rows do not come in any order at all.
         """
         self.run = run
+        self.orders = dict(orders)
         self.kinds = tuple(kind for kind, weight in weights.items() if weight > 0)
         self.lengths = {kind: lengths[kind] for kind in self.kinds}
         self.seed = seed
@@ -140,13 +152,22 @@ class Schedule:
 
     def __call__(self, index: int) -> tuple[str, int]:
         """Kind and row of example `index`."""
+        kind, epoch, position = self.place(index)
+        return kind, int(self._order(kind, epoch)[position])
+
+    def place(self, index: int) -> tuple[str, int, int]:
+        """Kind of example `index`, how often all rows of it came before, and how many since."""
         turn, within = divmod(index, self.run)
         block, place = divmod(turn, BLOCK)
         number, rank = self._block(block)[place].tolist()
         kind = self.kinds[number]
         seen = (block * self.shares[number] + rank) * self.run + within
         epoch, position = divmod(seen, self.lengths[kind])
-        return kind, int(self._order(kind, epoch)[position])
+        return kind, epoch, position
+
+    def order(self, kind: str, epoch: int) -> Tensor:
+        """The rows of a kind in the order of one epoch; the newest ones are remembered."""
+        return self._order(kind, epoch)
 
     def _arranged(self, block: int) -> Tensor:
         """(BLOCK, 2): number of the kind, and how many runs of it came before in this block."""
@@ -159,24 +180,33 @@ class Schedule:
         return torch.stack([kinds, ranks], dim=1)
 
     def _permutation(self, kind: str, epoch: int) -> Tensor:
-        return torch.randperm(self.lengths[kind], generator=seeded(self.seed, "epoch", kind, epoch))
+        generator = seeded(self.seed, "epoch", kind, epoch)
+        if kind in self.orders:
+            return self.orders[kind].order(generator)
+        return torch.randperm(self.lengths[kind], generator=generator)
 
     def __reduce__(
         self,
-    ) -> tuple[type["Schedule"], tuple[dict[str, float], dict[str, int], int, int]]:
+    ) -> tuple[type["Schedule"], tuple[dict[str, float], dict[str, int], int, int, Orders]]:
         # What is cached is made again where it is needed; shares stand for the weights.
         weights = dict(zip(self.kinds, map(float, self.shares), strict=True))
-        return Schedule, (weights, self.lengths, self.seed, self.run)
+        return Schedule, (weights, self.lengths, self.seed, self.run, self.orders)
 
 
 class Mixture(torch.utils.data.Dataset[Example]):
     """Examples of several kinds by number; use it with a sampler that counts upwards."""
 
-    def __init__(self, settings: MixtureSettings, sources: Mapping[str, ExampleSource]) -> None:
+    def __init__(
+        self,
+        settings: MixtureSettings,
+        sources: Mapping[str, ExampleSource],
+        orders: Orders = MappingProxyType({}),
+    ) -> None:
         """Check that every kind with a weight has data.
 
         Args:
             sources: Kind -> data; kinds of weight 0 are not used.
+            orders: Kinds whose rows must be fetched.
 
         Raises:
             DatasetError: A kind with a weight has no data.
@@ -190,7 +220,12 @@ class Mixture(torch.utils.data.Dataset[Example]):
         self.settings = settings
         self.sources = dict(sources)
         lengths = {kind: len(source) for kind, source in sources.items()}
-        self.schedule = Schedule(self._parted(), lengths, settings.seed, settings.run)
+        self.orders = dict(orders)
+        weights = self._parted()
+        self.schedule = Schedule(weights, lengths, settings.seed, settings.run, orders)
+        streaming = [kind for kind in self.schedule.kinds if kind in orders]
+        for table in {orders[kind].table for kind in streaming}:
+            table.check_memory(len(streaming))
 
     def _parted(self) -> dict[str, float]:
         """The weights, those of kinds with long and short answers or texts parted by length."""
@@ -218,6 +253,9 @@ class Mixture(torch.utils.data.Dataset[Example]):
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of a mixture of {len(self)}")
         kind, row = self.schedule(index)
+        if kind in self.orders:
+            _, epoch, position = self.schedule.place(index)
+            self.orders[kind].look_ahead(epoch, position, partial(self.schedule.order, kind))
         generator = seeded(self.settings.seed, "example", index)
         return self.sources[kind].example(row, generator)
 
@@ -258,6 +296,7 @@ def face_mixture(
         DatasetError: A kind with a weight has no data.
     """
     sources: dict[str, ExampleSource] = {}
+    rows_of: dict[str, list[int]] = {}
     if settings.note > 0 and model is None:
         raise DatasetError(
             "--mixture.note above zero needs a morphable model to measure faces with"
@@ -267,6 +306,9 @@ def face_mixture(
         described = _chosen_with(faces, "descriptions", chosen)
         talked = _chosen_with(faces, "conversations", chosen)
         named = _chosen_with(faces, "short", chosen)
+        rows_of = dict.fromkeys(("image", "image_points"), chosen)
+        rows_of |= {"talk": talked, _SHORT["text"]: named}
+        rows_of |= dict.fromkeys(("text", "text_points"), described)
         image_notes = _notes(model, 0.6 * settings.note)
         sources["image"] = ImageToFace(faces, chosen, settings.turns_before, augment, image_notes)
         implicit = min(settings.implicit / max(1 - settings.short, 1e-9), 1.0)
@@ -290,7 +332,10 @@ def face_mixture(
         if told and settings.reason > 0:
             sources[_REASONED] = SituationToFace(model, told, 1.0)
     sources["replay"] = Instructions(_Concatenated(instructions))
-    return Mixture(settings, sources)
+    orders = {}
+    if faces is not None and faces.streams:
+        orders = {kind: StreamedRows(faces, r) for kind, r in rows_of.items() if r}
+    return Mixture(settings, sources, orders)
 
 
 def _notes(model: MorphableModel | None, share: float) -> Notes | None:

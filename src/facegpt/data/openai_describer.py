@@ -8,7 +8,6 @@ checked here.
 """
 
 import hashlib
-import io
 import random
 import re
 import time
@@ -18,9 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
 
 from facegpt.data.answer_cache import AnswerCache
 from facegpt.data.chat_server import (
@@ -28,11 +24,13 @@ from facegpt.data.chat_server import (
     ChatSettings,
     ChatUnavailableError,
     NoAnswerError,
+    Traffic,
     user_message,
 )
 from facegpt.data.conversations import PHOTO_QUESTIONS, TABLE_6
 from facegpt.data.describe import DescribeFailure, DescribeItem, Description
 from facegpt.data.grammar import dice_of
+from facegpt.data.tokens import NO_TOKENS, Tokens
 
 PROMPT = "\n".join(
     (
@@ -116,35 +114,57 @@ class OpenAIDescriber:
             self._server = ChatServer(settings, dice=dice, sleep=sleep)
         except ChatUnavailableError as error:
             raise DescriberUnavailableError(f"the openai describer: {error}") from error
+        # One pool for all calls: it is what bounds the requests at the same time.
+        self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="facegpt-ask")
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests at the same time, over all calls of `describe`."""
+        return self.settings.concurrency
+
+    @property
+    def traffic(self) -> Traffic:
+        """What was sent since this describer was made."""
+        return self._server.traffic
 
     def describe(self, items: Sequence[DescribeItem]) -> list[Description | DescribeFailure]:
         """Words for every face; a face that the server fails on does not stop the others."""
-        with ThreadPoolExecutor(self.settings.concurrency) as pool:
-            return list(pool.map(self._describe_one, items))
+        return list(self._pool.map(self._describe_one, items))
 
     def close(self) -> None:
-        """Close the connections to the server."""
+        """Drop what is not asked yet, and close the connections to the server."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self._server.close()
 
     def _describe_one(self, item: DescribeItem) -> Description | DescribeFailure:
-        picture = _jpeg(item.crop)
+        picture = item.jpeg
+        took = NO_TOKENS
+        said: list[str] = []
+        questions = self._questions(item.face_id)
         try:
-            text = self._ask(picture, PROMPT)
-            if _REFUSAL.match(text):
-                raise NoAnswerError(f"the model {self.settings.model} declined to describe it")
-            if len(text.split()) < _FEWEST_WORDS:
-                raise NoAnswerError(
-                    f"the model {self.settings.model} said next to nothing: {text!r}"
-                )
-            short = self._ask(picture, SHORT_PROMPT)
-            pairs = [(q, self._ask(picture, q)) for q in self._questions(item.face_id)]
+            for prompt in (PROMPT, SHORT_PROMPT, *questions):
+                text, tokens = self._ask(picture, prompt)
+                took += tokens
+                if prompt == PROMPT:
+                    self._check(text)
+                said.append(text)
         except NoAnswerError as error:
-            return DescribeFailure(item.face_id, str(error))
+            return DescribeFailure(item.face_id, str(error), took)
+        text, short, *answers = said
+        pairs = zip(questions, answers, strict=True)
         return Description(
             descriptions=(text,),
             short="" if _REFUSAL.match(short) else short.strip(" .\"'"),
             conversations=tuple((q, a) for q, a in pairs if not _REFUSAL.match(a)),
+            tokens=took,
         )
+
+    def _check(self, text: str) -> None:
+        """Refuse a description that is none."""
+        if _REFUSAL.match(text):
+            raise NoAnswerError(f"the model {self.settings.model} declined to describe it")
+        if len(text.split()) < _FEWEST_WORDS:
+            raise NoAnswerError(f"the model {self.settings.model} said next to nothing: {text!r}")
 
     def _questions(self, face_id: str) -> list[str]:
         """The same for a face whenever it is asked about with the same generator."""
@@ -152,14 +172,15 @@ class OpenAIDescriber:
         dice = random.Random(f"{self._seed}:{face_id}")
         return dice.sample(known, min(self.settings.questions, len(known)))
 
-    def _ask(self, picture: bytes, prompt: str) -> str:
-        """The answer, from the cache where it was given before."""
+    def _ask(self, picture: bytes, prompt: str) -> tuple[str, Tokens]:
+        """The answer and what it took, from the cache where it was given before."""
         key = answer_key(picture, prompt, self.settings.model)
-        answer = self.cache.get(key)
-        if answer is None:
-            answer = self._server.ask([user_message(prompt, picture)])
-            self.cache.put(key, self.settings.model, prompt, answer)
-        return answer
+        known = self.cache.get(key)
+        if known is not None:
+            return known, self.cache.tokens(key)
+        answer = self._server.answer([user_message(prompt, picture)])
+        self.cache.put(key, self.settings.model, prompt, answer.text, answer.tokens)
+        return answer.text, answer.tokens
 
 
 def answer_key(picture: bytes, prompt: str, model: str) -> str:
@@ -168,10 +189,3 @@ def answer_key(picture: bytes, prompt: str, model: str) -> str:
     for part in (picture, prompt.encode(), model.encode()):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
-
-
-def _jpeg(crop: Float[Tensor, "3 height width"]) -> bytes:
-    pixels = (crop.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()

@@ -174,7 +174,7 @@ def import_datasets() -> Any:
     return datasets
 
 
-def encode_crop(crop: Float[Tensor, "3 224 224"]) -> bytes:
+def encode_crop(crop: Float[Tensor, "3 height width"]) -> bytes:
     """JPEG bytes of a crop in [0, 1]."""
     pixels = (crop.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     buffer = io.BytesIO()

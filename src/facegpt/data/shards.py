@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facegpt.data.schema import DatasetError, FaceRow, features, import_datasets
+from facegpt.data.tokens import FREE, NO_TOKENS, Prices, Tokens
 from facegpt.geometry.export import write_atomically
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ MANIFEST = "manifest.json"
 PROBLEMS = "problems.jsonl"
 ROWS_PER_GROUP = 16
 """Rows that are read together: random access reads this many for one."""
+
+TEXT_COLUMNS = ("descriptions", "conversations", "implicit", "short")
+"""Whether a row has any is in the manifest, so that nobody has to scan for it."""
 
 _MOST_MANIFEST_BYTES = 1 << 26
 
@@ -44,6 +50,20 @@ class Shard:
     sha256: str
     problems_end: int
     """Length of problems.jsonl when this shard was finished."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Column of text -> which rows have some (`bits_of`); empty where an older version wrote it."""
+    tokens: Tokens = NO_TOKENS
+    """Behind its words, whether they were asked for anew or kept from an earlier call."""
+
+    def record(self) -> dict[str, Any]:
+        """As JSON; what there is not is left out."""
+        whole = asdict(self)
+        return {k: v for k, v in whole.items() if k not in ("texts", "tokens") or getattr(self, k)}
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> "Shard":
+        """The shard of a record."""
+        return Shard(**{**record, "tokens": Tokens(**record.get("tokens", {}))})
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,13 @@ class Manifest:
     photos: int
     """Of the whole data set, when it is finished."""
     shards: tuple[Shard, ...] = ()
+    prices: Prices = FREE
+    """Of the model that was asked for words."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Behind the words of the finished shards."""
+        return sum((shard.tokens for shard in self.shards), NO_TOKENS)
 
     @property
     def rows(self) -> int:
@@ -84,8 +111,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "rows": manifest.rows,
         "photos": manifest.photos,
         "settings": dict(manifest.settings),
-        "shards": [asdict(shard) for shard in manifest.shards],
+        "shards": [shard.record() for shard in manifest.shards],
     }
+    if manifest.tokens != NO_TOKENS:
+        record["answers"] = manifest.prices.record(manifest.tokens)
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
     write_atomically(folder / MANIFEST, text.encode())
 
@@ -103,22 +132,44 @@ def read_manifest(folder: Path) -> Manifest:
             f"no data set in {folder} (there is no {MANIFEST}); build one with: "
             f"facegpt data build --images PHOTOS --output {folder}"
         )
-    if path.stat().st_size > _MOST_MANIFEST_BYTES:
-        raise DatasetError(f"{path} is larger than {_MOST_MANIFEST_BYTES} bytes; it is no manifest")
+    with path.open("rb") as file:
+        return parse_manifest(file.read(_MOST_MANIFEST_BYTES + 1), str(path))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """A manifest as it is written.
+
+    Args:
+        where: For messages.
+
+    Raises:
+        DatasetError: It is damaged or of another version.
+    """
+    if len(data) > _MOST_MANIFEST_BYTES:
+        raise DatasetError(
+            f"{where} is larger than {_MOST_MANIFEST_BYTES} bytes; it is no manifest"
+        )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(data.decode())
         if record["format"] != FORMAT:
             raise ValueError(f"its format is {record['format']!r}, this version reads {FORMAT!r}")
-        shards = tuple(Shard(**shard) for shard in record["shards"])
-        return Manifest(dict(record["settings"]), int(record["photos"]), shards)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        shards = tuple(Shard.from_record(shard) for shard in record["shards"])
+        prices = Prices(**record.get("answers", {}).get("prices_per_million", {}))
+        return Manifest(dict(record["settings"]), int(record["photos"]), shards, prices)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(
-            f"{path} cannot be read: {error}; build the data again into an empty folder"
+            f"{where} cannot be read: {error}; build the data again into an empty folder"
         ) from error
 
 
 def write_shard(
-    folder: Path, number: int, rows: Sequence[FaceRow], *, photos: int, problems_end: int
+    folder: Path,
+    number: int,
+    rows: Sequence[FaceRow],
+    *,
+    photos: int,
+    problems_end: int,
+    tokens: Tokens = NO_TOKENS,
 ) -> Shard:
     """Write one Parquet file; it is there in full or not at all."""
     import pyarrow as pa
@@ -131,7 +182,25 @@ def write_shard(
     file = f"faces-{number:05d}.parquet"
     write_atomically(folder / file, data)
     digest = hashlib.sha256(data).hexdigest()
-    return Shard(file, photos, len(rows), len(data), digest, problems_end)
+    texts = {name: bits_of([bool(getattr(r, name)) for r in rows]) for name in TEXT_COLUMNS}
+    return Shard(file, photos, len(rows), len(data), digest, problems_end, texts, tokens)
+
+
+def bits_of(flags: Sequence[bool]) -> str:
+    """Yes or no for every row, eight to a byte, the first highest, in hexadecimal."""
+    return np.packbits(np.array(flags, dtype=bool)).tobytes().hex()
+
+
+def flags_of(bits: str, count: int) -> list[bool]:
+    """What `bits_of` wrote.
+
+    Raises:
+        ValueError: It is not about so many rows.
+    """
+    data = np.frombuffer(bytes.fromhex(bits), np.uint8)
+    if len(data) != -(-count // 8):
+        raise ValueError(f"{len(data)} bytes of flags for {count} rows")
+    return np.unpackbits(data)[:count].astype(bool).tolist()
 
 
 def intact_prefix(folder: Path, manifest: Manifest) -> Manifest:
@@ -177,18 +246,37 @@ def shard_paths(folder: Path, *, partial: bool = False) -> list[Path]:
     Raises:
         DatasetError: The build is not finished, or a file of it is gone.
     """
+    return [folder / shard.file for shard in finished_manifest(folder, partial=partial).shards]
+
+
+def finished_manifest(folder: Path, *, partial: bool = False) -> Manifest:
+    """The manifest of a data set whose files are there.
+
+    Raises:
+        DatasetError: The build is not finished, or a file of it is gone.
+    """
     manifest = read_manifest(folder)
-    if not (partial or manifest.is_complete):
-        raise DatasetError(
-            f"the data in {folder} is not finished ({manifest.photos_done} of {manifest.photos} "
-            f"photos); repeat the same `facegpt data build` command and it goes on"
-        )
+    if not partial:
+        check_complete(manifest, str(folder))
     if len(intact_prefix(folder, manifest).shards) < len(manifest.shards):
         raise DatasetError(
             f"a shard of the data in {folder} is missing or has another length than {MANIFEST} "
             f"says; repeat the same `facegpt data build` command and it is made again"
         )
-    return [folder / shard.file for shard in manifest.shards]
+    return manifest
+
+
+def check_complete(manifest: Manifest, where: str) -> None:
+    """Refuse a build that is not finished.
+
+    Raises:
+        DatasetError: It is not.
+    """
+    if not manifest.is_complete:
+        raise DatasetError(
+            f"the data in {where} is not finished ({manifest.photos_done} of {manifest.photos} "
+            f"photos); repeat the same `facegpt data build` command and it goes on"
+        )
 
 
 def read_rows(folder: Path, *, cache: Path | None = None) -> "Dataset":

@@ -14,7 +14,6 @@ import torch
 
 from facegpt.data.schema import DatasetError
 from facegpt.fitting.synthesis import FaceBatch, FitSettings, fit_faces
-from facegpt.model.vision_tower import FaceVisionAutoencoder
 from facegpt.morphable.model import MorphableModel
 from facegpt.morphable.parameters import FaceParameters
 from facegpt.perception.alignment import AlignedFace
@@ -84,6 +83,9 @@ class TowerTheta:
         Raises:
             DatasetError: The folder holds none.
         """
+        # Workers that read photos need it seldom, and transformers takes seconds.
+        from facegpt.model.vision_tower import FaceVisionAutoencoder
+
         if not (folder / "config.json").is_file():
             raise DatasetError(
                 f"no vision tower at {folder or '(no folder given)'}; train one with facegpt train "

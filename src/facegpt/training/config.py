@@ -189,10 +189,15 @@ class TrainConfig:
     base: str = ""
     """Folder or name of the model to start from, for the recipes that start from one; `nano` is the
     shipped one."""
-    data: tuple[Path, ...] = ()
-    """Folders that `facegpt data build` wrote."""
-    validation_data: tuple[Path, ...] = ()
+    data: tuple[str | Path, ...] = ()
+    """Folders that `facegpt data build` wrote, or addresses of such folders: s3://bucket/faces,
+    hf://datasets/NAME/faces, file:///faces. What lies elsewhere is fetched file by file."""
+    validation_data: tuple[str | Path, ...] = ()
     """The same for validation; without it `held_out` faces of `data` are kept back."""
+    stream_window: int = 4
+    """Files of data elsewhere whose rows are shuffled together."""
+    stream_memory_mb: int = 1024
+    """For files that were fetched, per process."""
     situations: tuple[Path, ...] = ()
     """JSONL files of everyday situations, for `mixture.situation`; a file named twice is drawn
     twice as often."""
@@ -275,7 +280,12 @@ class TrainConfig:
     """A process that has waited so long for the others gives the run up."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "log_every", "keep", "sheet_faces"):
+        for name in ("data", "validation_data"):
+            object.__setattr__(self, name, tuple(map(_place, getattr(self, name))))
+        for name in (
+            *("steps", "batch_size", "accumulation", "log_every", "keep", "sheet_faces"),
+            *("stream_window", "stream_memory_mb"),
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{_flag(name)} must be at least 1, got {getattr(self, name)}")
         for name in (
@@ -340,7 +350,7 @@ class TrainConfig:
 
 FREE_TO_CHANGE = {
     *("steps", "minutes", "output", "workers", "log_every", "save_every", "save_minutes", "keep"),
-    *("sheet_every", "sheet_faces", "tensorboard", "patience_minutes"),
+    *("sheet_every", "sheet_faces", "tensorboard", "patience_minutes", "stream_memory_mb"),
 }
 """Fields that a resumed run may have changed; any other would make it a run of another kind."""
 
@@ -353,6 +363,11 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
         for name in after
         if name not in FREE_TO_CHANGE and before[name] != after[name]
     ]
+
+
+def _place(text: str | Path) -> str | Path:
+    """An address stays as it is; everything else is a folder."""
+    return text.rstrip("/") if isinstance(text, str) and "://" in text else Path(text)
 
 
 def _flag(name: str) -> str:
@@ -377,4 +392,5 @@ def _value(annotation: Any, value: Any) -> Any:
     if typing.get_origin(annotation) is tuple:
         return tuple(_value(typing.get_args(annotation)[0], part) for part in value)
     options = typing.get_args(annotation) or (annotation,)
-    return Path(value) if value is not None and Path in options else value
+    # What may be an address is told from a folder by the config itself.
+    return Path(value) if value is not None and Path in options and str not in options else value

@@ -20,6 +20,7 @@ from facegpt.data.instructions import Instruction, read_llava_json, read_replay
 from facegpt.data.landmark_examples import ImageToLandmarks, TextToLandmarks
 from facegpt.data.mixture import Mixture, MixtureSettings, face_mixture, seeded
 from facegpt.data.situations import read_situations
+from facegpt.data.streaming import StreamSettings
 from facegpt.data.table import FaceTable
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.parameters import BLOCK_SIZES, PARAMETER_COUNT
@@ -89,10 +90,10 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
         DatasetError: The data cannot be used, or has nothing of a kind.
     """
     _check_sources(config)
-    faces = FaceTable(config.data) if config.data else None
+    faces = FaceTable(config.data, stream=stream_settings(config)) if config.data else None
     kept_back: list[int] = []
     if faces is not None and not config.validation_data:
-        kept_back = _kept_back(config, len(faces))
+        kept_back = kept_back_rows(config, faces)
     rows = None if faces is None else sorted(set(range(len(faces))) - set(kept_back))
     model = None
     mixture = config.mixture
@@ -112,7 +113,7 @@ def draw_examples(config: TrainConfig, length: int) -> Drawn:
             kind: WithoutTheta(source) if isinstance(source, _OF_PHOTOS) else source
             for kind, source in training.sources.items()
         }
-        training = Mixture(training.settings, sources)
+        training = Mixture(training.settings, sources, training.orders)
     return Drawn(training, _held_out(config, faces, kept_back))
 
 
@@ -166,20 +167,30 @@ def _instructions(config: TrainConfig) -> list[Sequence[Instruction]]:
     ]
 
 
-def _kept_back(config: TrainConfig, count: int) -> list[int]:
-    if config.held_out >= count:
+def stream_settings(config: TrainConfig) -> StreamSettings:
+    """How the data of a run is read where it lies elsewhere."""
+    return StreamSettings(config.stream_window, config.stream_memory_mb)
+
+
+def kept_back_rows(config: TrainConfig, faces: FaceTable) -> list[int]:
+    """Faces that are not learnt from.
+
+    Raises:
+        TrainConfigError: They would be all.
+    """
+    if config.held_out >= len(faces):
         raise TrainConfigError(
-            f"--held-out {config.held_out} leaves nothing of {count} faces to learn from; lower it"
+            f"--held-out {config.held_out} leaves nothing of {len(faces)} faces to learn from; "
+            "lower it"
         )
-    order = torch.randperm(count, generator=seeded(config.seed, "held out"))
-    return sorted(order[: config.held_out].tolist())
+    return faces.sample(config.held_out, seeded(config.seed, "held out"))
 
 
 def _held_out(config: TrainConfig, faces: FaceTable | None, kept_back: list[int]) -> list[Example]:
     """Every face kept back once by its photo, and once by its description if it has one; their
     points are asked for, too, if the mixture asks for points."""
     if config.validation_data:
-        faces = FaceTable(config.validation_data)
+        faces = FaceTable(config.validation_data, stream=stream_settings(config))
         kept_back = list(range(min(config.held_out, len(faces))))
     if faces is None or not kept_back:
         return []

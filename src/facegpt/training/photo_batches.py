@@ -6,14 +6,15 @@ A batch is a target of L_face that is also what is seen. Knows no network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from facegpt.data.compose import draw_theta
 from facegpt.data.mixture import seeded
-from facegpt.data.table import FaceTable, StoredFace
+from facegpt.data.table import FaceTable, StoredFace, StreamedRows
 from facegpt.morphable.parameters import BLOCK_SIZES, PARAMETER_COUNT
 from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation, augment
 from facegpt.training.objective import FaceObjective, TargetBatch
@@ -49,21 +50,24 @@ class FacesInTurn:
         if not 0 <= index < self.length:
             raise IndexError(index)
         round_, place = divmod(index, len(self.pool))
-        order = _order(len(self.pool), self.seed, round_)
-        return Drawn(index, self.table[self.pool[order[place]]])
+        self._rows.look_ahead(round_, place, self._order)
+        return Drawn(index, self.table[self.pool[int(self._order(round_)[place])]])
 
+    @cached_property
+    def _rows(self) -> StreamedRows:
+        return StreamedRows(self.table, self.pool)
 
-_ORDERS: dict[tuple[int, int, int], list[int]] = {}
+    @cached_property
+    def _orders(self) -> dict[int, Int[Tensor, "row"]]:
+        return {}
 
-
-def _order(count: int, seed: int, round_: int) -> list[int]:
-    """The order of one round; the newest ones are remembered."""
-    key = (count, seed, round_)
-    if key not in _ORDERS:
-        while len(_ORDERS) > 1:
-            _ORDERS.pop(next(iter(_ORDERS)))
-        _ORDERS[key] = torch.randperm(count, generator=seeded(seed, "round", round_)).tolist()
-    return _ORDERS[key]
+    def _order(self, round_: int) -> Int[Tensor, "row"]:
+        """The order of one round; the newest ones are remembered."""
+        if round_ not in self._orders:
+            while len(self._orders) > 1:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[round_] = self._rows.order(seeded(self.seed, "round", round_))
+        return self._orders[round_]
 
 
 def balanced_pool(labels: Sequence[Mapping[str, str]], rows: Sequence[int], by: str) -> list[int]:

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from facegpt.data.mixture import seeded
 from facegpt.data.table import FaceTable, StoredFace
 from facegpt.losses import mean_light
 from facegpt.model.configuration_vision import FaceVisionConfig
@@ -26,6 +25,7 @@ from facegpt.morphable.parameters import BLOCK_SIZES
 from facegpt.training.augmentation import NO_AUGMENTATION, Augmentation
 from facegpt.training.config import TrainConfig, TrainConfigError
 from facegpt.training.contact_sheet import contact_sheet, write_sheet
+from facegpt.training.examples import kept_back_rows, stream_settings
 from facegpt.training.objective import FaceObjective, TargetBatch, face_errors
 from facegpt.training.photo_batches import Drawn, FacesInTurn, PhotoCollator, balanced_pool
 from facegpt.training.terms import TermBook
@@ -233,10 +233,10 @@ def parts_for(
         DatasetError: The data cannot be used.
     """
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    table = FaceTable(config.data, cached_faces=0)
-    rows, kept_back = _split(config, len(table))
-    labels = [dict(json.loads(text)) for text in table.column("labels")]
-    pool = balanced_pool(labels, rows, config.balance) if config.balance else rows
+    table = FaceTable(config.data, cached_faces=0, stream=stream_settings(config))
+    table.check_memory(1)
+    rows, kept_back = _split(config, table)
+    pool = _balanced(table, rows, config.balance) if config.balance else rows
     how = Augmentation() if config.augment else NO_AUGMENTATION
     if config.supervise_photos:
         how = replace(how, mirror=0.0)
@@ -252,15 +252,20 @@ def parts_for(
     )
 
 
-def _split(config: TrainConfig, count: int) -> tuple[list[int], list[int]]:
-    if config.validation_data or not config.held_out:
-        return list(range(count)), []
-    if config.held_out >= count:
+def _balanced(table: FaceTable, rows: Sequence[int], by: str) -> list[int]:
+    if table.streams:
         raise TrainConfigError(
-            f"--held-out {config.held_out} leaves nothing of {count} faces to learn from; lower it"
+            f"--balance {by} reads the label of every face beforehand, and the data lies "
+            "elsewhere; copy it to a folder, or say --balance ''"
         )
-    order = torch.randperm(count, generator=seeded(config.seed, "held out")).tolist()
-    return sorted(order[config.held_out :]), sorted(order[: config.held_out])
+    return balanced_pool([dict(json.loads(t)) for t in table.column("labels")], rows, by)
+
+
+def _split(config: TrainConfig, table: FaceTable) -> tuple[list[int], list[int]]:
+    if config.validation_data or not config.held_out:
+        return list(range(len(table))), []
+    kept_back = kept_back_rows(config, table)
+    return sorted(set(range(len(table))) - set(kept_back)), kept_back
 
 
 def _validation_faces(
@@ -268,5 +273,5 @@ def _validation_faces(
 ) -> list[StoredFace]:
     if not config.validation_data:
         return [table[row] for row in kept_back]
-    other = FaceTable(config.validation_data, cached_faces=0)
+    other = FaceTable(config.validation_data, cached_faces=0, stream=stream_settings(config))
     return [other[row] for row in range(min(config.held_out, len(other)))]
