@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,9 +70,13 @@ def resident_bytes(name: str) -> int:
     raise ValueError(name)
 
 
-def train_nano(examples: int, checkpointing: bool) -> dict[str, float]:
-    """Train in this process; what was measured and what the plan says."""
-    config = nano_config(Path("runs/never-written"), examples, checkpointing)
+def train_nano(examples: int, checkpointing: bool, output: Path) -> dict[str, float]:
+    """Train in this process; what was measured and what the plan says.
+
+    Args:
+        output: Gets the checkpoint that the trainer writes at the end.
+    """
+    config = nano_config(output, examples, checkpointing)
     objective = build_objective(config, 224)
     faces = rendered_faces(objective.renderer, FACES, generator=torch.Generator().manual_seed(0))
     # Libraries that load with the first picture and the first face are not the plan's business.
@@ -185,7 +190,8 @@ def main() -> int:
     parser.add_argument("--child", nargs=2, type=int, help=argparse.SUPPRESS)
     child = parser.parse_args().child
     if child:
-        print(json.dumps(train_nano(child[0], bool(child[1]))))
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(train_nano(child[0], bool(child[1]), Path(folder))))
         return 0
     constants()
     met = [flops(), *nano_memory()]
