@@ -102,3 +102,13 @@ def test_moving_keeps_everything_else(collate: Collator) -> None:
     assert there.inputs["input_ids"].device.type == "meta"
     assert there.targets.photo.device.type == there.theta_index.device.type == "meta"
     assert there.targets.theta is None
+
+
+def test_short_examples_are_put_together(collate: Collator) -> None:
+    lengths = [1, 40, 2, 41, 3, 39]
+    examples = [example("a " * words) for words in lengths]
+    batches = collate.share_out(examples, 2)
+    assert [sorted(e.answer.count("a") for e in batch) for batch in batches] == [
+        [39, 40, 41],
+        [1, 2, 3],
+    ]

@@ -34,7 +34,8 @@ def looking_at(
         return
 
     def look(module: Any, inputs: Any) -> None:
-        seen = backbone.base_model.get_image_features(**picture)
+        body: Any = backbone.base_model
+        seen = body.get_image_features(**picture)
         nothing.extend(part[:0].float().sum() for part in _tensors(seen) if part.requires_grad)
 
     # Before all other hooks: those of ZeRO gather weights and write down who is called.

@@ -17,6 +17,7 @@ from facegpt.data.mixture import Example, FaceTarget
 from facegpt.model.processing_facegpt import FaceGPTProcessor
 from facegpt.morphable.framing import CROP_SIZE
 from facegpt.morphable.parameters import PARAMETER_COUNT
+from facegpt.training.even_batches import even_batches
 from facegpt.training.objective import TargetBatch
 
 
@@ -114,6 +115,16 @@ class Collator:
             sum(tokens),
             tuple(tokens),
         )
+
+    def share_out(self, examples: Sequence[Example], count: int) -> list[list[Example]]:
+        """The examples in so many batches, of which as little as possible is padding."""
+        lengths = [self._length(example) for example in examples]
+        return [[examples[i] for i in batch] for batch in even_batches(lengths, count)]
+
+    def _length(self, example: Example) -> int:
+        """Tokens of an example, those of its picture included."""
+        images = [] if example.image is None else [example.image]
+        return int(self.processor.batch([_conversation(example)], images)["attention_mask"].sum())
 
 
 def _blank_picture(processor: FaceGPTProcessor) -> dict[str, Tensor]:

@@ -131,7 +131,8 @@ def pass_through(
             "show when the training starts"
         )
     if checkpointing:
-        model.get_decoder().activation_checkpointing_enable()
+        decoder: Any = model.get_decoder()
+        decoder.activation_checkpointing_enable()
     shapes: dict[str, tuple[int, ...]] = {}
 
     def update() -> None:

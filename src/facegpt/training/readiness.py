@@ -238,12 +238,14 @@ def _data(config: TrainConfig) -> Iterator[Need]:
         yield Need("pictures", "missing", f"no folder at {pictures}", "--instruction-images FOLDER")
 
 
-def _table(folder: Path, build: str) -> Need:
+def _table(folder: Path | str, build: str) -> Need:
     from facegpt.data.schema import DatasetError
     from facegpt.data.table import FaceTable
 
     try:
         table = FaceTable(folder)
+        if table.streams:  # to count what is described, all of it would have to be fetched
+            return Need("data", "ok", f"{folder}: {len(table)} faces")
         described = len(table.with_text("descriptions"))
     except (DatasetError, OSError) as error:
         return Need("data", "missing", str(error), build)

@@ -48,7 +48,7 @@ from facegpt.training.processes import (
 from facegpt.training.regression import build_regression_parts
 from facegpt.training.sharding import forget_former_run
 from facegpt.training.supplied import resolved
-from facegpt.training.trainer import Examples, FaceTrainer
+from facegpt.training.trainer import Examples, FaceTrainer, ShareOut
 from facegpt.training.validation import HeldOut
 from facegpt.training.vision import VisionParts, VisionTrainer, build_vision_parts
 
@@ -169,6 +169,7 @@ class _Plan:
     objective: FaceObjective
     held_out: _Watched | None
     export: Callable[[PreTrainedModel, Path], Any]
+    share_out: ShareOut | None = None
 
 
 def _plan_language(config: TrainConfig) -> _Plan:
@@ -189,6 +190,7 @@ def _plan_language(config: TrainConfig) -> _Plan:
         parts.objective,
         held_out if parts.held_out else None,
         partial(export, processor=parts.processor),
+        collate.share_out,
     )
 
 
@@ -249,6 +251,7 @@ def _trainer(
         plan.objective,
         callbacks=callbacks,
         cpu=training_device().type == "cpu",
+        share_out=plan.share_out,
     )
     if config.sheet_every and plan.held_out is not None:
         draw = partial(_in_its_precision, trainer, plan.held_out.draw, faces=config.sheet_faces)

@@ -12,6 +12,7 @@ two batches each equals that of one process with four.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -25,7 +26,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from facegpt.model.adapter import adapter_parameters, load_adapter, save_adapter
+from facegpt.model.adapter import load_adapter, save_adapter
 from facegpt.model.modeling_facegpt import FaceGPTForConditionalGeneration, FaceGPTOutput
 from facegpt.training.arguments import training_arguments
 from facegpt.training.checkpoints import (
@@ -46,6 +47,7 @@ from facegpt.training.sharding import (
     whole_weights,
 )
 from facegpt.training.terms import NonFiniteTermError, TermBook, first_non_finite
+from facegpt.training.weight_groups import weight_groups
 
 
 @runtime_checkable
@@ -61,6 +63,9 @@ class Examples(Protocol):
         ...
 
 
+ShareOut = Callable[[list[Any], int], list[list[Any]]]  # examples, number of batches
+
+
 class FaceTrainer(Trainer):
     """Trains a FaceGPT model on examples by number."""
 
@@ -74,6 +79,7 @@ class FaceTrainer(Trainer):
         *,
         callbacks: list[TrainerCallback],
         cpu: bool,
+        share_out: ShareOut | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -85,12 +91,13 @@ class FaceTrainer(Trainer):
             objective: Judges predicted faces.
             callbacks: What happens beside the updates.
             cpu: Train on the CPU, whatever else there is.
+            share_out: Puts the examples of an update into other batches than they were drawn in.
         """
         self.run_config = config  # asked for by what is called in the next line
         super().__init__(
             model=model,
             args=training_arguments(config, model, cpu=cpu),
-            data_collator=cast("Any", collate),
+            data_collator=cast("Any", list),  # batches are made of whole updates, below
             train_dataset=cast("Dataset", examples),
             callbacks=callbacks,
         )
@@ -99,6 +106,7 @@ class FaceTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         check_group(process_count(), self.accelerator.num_processes)
         # Every process draws its own faces, where it trains.
+        self._collate, self._share_out = collate, share_out
         self._loss = FaceLoss(objective.to(self.args.device), config.weights)
         self._book = TermBook()
         self._staging: Path | None = None
@@ -188,6 +196,16 @@ class FaceTrainer(Trainer):
         saved = checkpoints(self.output)
         where = str(saved[-1]) if saved else "none, the run had not saved yet"
         return NonFiniteTermError(term, kind, self.state.global_step + 1, where)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, Any]:
+        """The batches of an update, and what its loss is divided by."""
+        drawn = list(islice(epoch_iterator, num_batches))
+        if self._share_out is not None and len(drawn) > 1:
+            drawn = self._share_out(list(chain.from_iterable(drawn)), len(drawn))
+        batches = [self._collate(examples) for examples in drawn]
+        return batches, self._get_num_items_in_batch(batches, device)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor:
         """Answered tokens and faces of a whole update, over all processes."""
@@ -291,44 +309,48 @@ class FaceTrainer(Trainer):
             cut_into_shards(self._face_gpt, self.args.device)
             self.is_distributed_loading_by_transformers = True
         if not self.is_deepspeed_enabled:
-            return super()._prepare_for_training(
-                max_steps, train_dataloader, resume_from_checkpoint
-            )
+            given = (max_steps, train_dataloader, resume_from_checkpoint)
+            return super()._prepare_for_training(*given)
         if resume_from_checkpoint:
             self._load_from_checkpoint(resume_from_checkpoint)
         prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
         if resume_from_checkpoint:
+            engine = cast("Any", self.model_wrapped)
             # The shards hold what learns; the strict reading of transformers wants the frozen, too.
-            self.model_wrapped.load_checkpoint(resume_from_checkpoint, load_module_strict=False)
+            engine.load_checkpoint(resume_from_checkpoint, load_module_strict=False)
             self._load_optimizer_and_scheduler(resume_from_checkpoint)
         return prepared
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         """As always, but without the frozen weights, which FSDP and DeepSpeed would write, too."""
         if self.is_deepspeed_enabled:
-            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+            cast("Any", self.model_wrapped).save_checkpoint(
+                output_dir, exclude_frozen_parameters=True
+            )
         elif self.run_config.fsdp:
             path = Path(output_dir) / OPTIMIZER_NAME
             sharded = cast("FSDPModule", self.model)
             save_sharded_optimizer(sharded, self._torch_optimizer, path, keep=self.args.should_save)
         else:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
+            return super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save and not isinstance(self.lr_scheduler, DeepSpeedSchedulerWrapper):
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+            state = cast("Any", self.lr_scheduler).state_dict()
+            torch.save(state, Path(output_dir) / SCHEDULER_NAME)
+        return None
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or not self.run_config.fsdp:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        folder = Path(checkpoint)
-        load_sharded_optimizer(self.model, self._torch_optimizer, folder / OPTIMIZER_NAME)
-        self.lr_scheduler.load_state_dict(torch.load(folder / SCHEDULER_NAME, weights_only=True))
+            return super()._load_optimizer_and_scheduler(checkpoint)
+        model, folder = cast("nn.Module", self.model), Path(checkpoint)
+        load_sharded_optimizer(model, self._torch_optimizer, folder / OPTIMIZER_NAME)
+        schedule = torch.load(folder / SCHEDULER_NAME, weights_only=True)
+        cast("Any", self.lr_scheduler).load_state_dict(schedule)
+        return None
 
     @property
     def _torch_optimizer(self) -> torch.optim.Optimizer:
         """Without what accelerate puts around it."""
-        return self.optimizer.optimizer
+        return cast("Any", self.optimizer).optimizer
 
     @contextlib.contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
@@ -376,15 +398,3 @@ class FaceTrainer(Trainer):
     @property
     def _face_gpt(self) -> FaceGPTForConditionalGeneration:
         return cast("FaceGPTForConditionalGeneration", self.bare_model)
-
-
-def weight_groups(model: FaceGPTForConditionalGeneration) -> dict[str, dict[str, Tensor]]:
-    """The weights that learn, by the group whose learning rate they have and by their name."""
-    groups: dict[str, dict[str, Tensor]] = {"adapter": {}, "head": {}, "token": {}}
-    for name, weight in adapter_parameters(model).items():
-        if weight.requires_grad:
-            groups[_GROUPS[name.split(".")[0]]][name] = weight
-    return groups
-
-
-_GROUPS = {"lora": "adapter", "token": "token", "projector": "head", "head": "head"}
