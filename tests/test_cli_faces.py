@@ -40,7 +40,8 @@ def loaded(tiny: FaceGPT, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """The tiny model stands for the shipped one; what was asked for is kept."""
     calls: list[tuple] = []
 
-    def load(weights: object, *, device: str, progress: object) -> FaceGPT:
+    def load(weights: object, *, device: str, progress: object, **kept: object) -> FaceGPT:
+        assert kept == {"dtype": torch.float32, "quantise": "none", "base": None}
         calls.append((weights, device))
         return tiny
 
