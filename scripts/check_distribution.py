@@ -27,7 +27,10 @@ PROJECT = Path(__file__).parent.parent
 MEGABYTE = 1 << 20
 MOST_FILE_BYTES = 64 * MEGABYTE
 MOST_ASSET_BYTES = 100 * MEGABYTE
-INFO_FILES = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+INFO_FILES = (
+    *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"),
+    "licenses/src/facegpt/web/static/vendor/three/LICENSE",
+)
 """What a wheel has beside the package, below *.dist-info/."""
 
 EXTRAS = ("web",)
