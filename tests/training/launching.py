@@ -1,7 +1,9 @@
 """Runs of several processes on one CPU, started as a user starts them: with torchrun."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,24 +27,36 @@ class Launched:
 
 
 def launch(
-    *configs: TrainConfig, seconds: float, environment: Mapping[str, str] | None = None
+    *configs: TrainConfig, environment: Mapping[str, str] | None = None, seconds: float = 1800
 ) -> Launched:
     """Train the configs one after the other, in two processes.
 
     Args:
-        seconds: A run that takes longer counts as one that hangs, and fails the test.
+        seconds: A run that takes longer counts as one that hangs, and fails the test. A free
+            machine needs half a minute; the cores may be shared.
     """
     paths = [_written(config) for config in configs]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*command, str(WORKER), *map(str, paths)],
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher = subprocess.Popen(
+        [*command, "--nproc-per-node", "2", str(WORKER), *map(str, paths)],
         env=_environment() | dict(environment or {}),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=seconds,
-        check=False,
+        start_new_session=True,
     )
-    return Launched(done.returncode, done.stdout + done.stderr)
+    try:
+        text, _ = launcher.communicate(timeout=seconds)
+    finally:
+        _end_all(launcher)
+    return Launched(launcher.returncode, text)
+
+
+def _end_all(launcher: "subprocess.Popen[str]") -> None:
+    """The launcher and what it started: without it, its processes would wait for each other."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(launcher.pid, signal.SIGKILL)
+    launcher.wait()
 
 
 def _written(config: TrainConfig) -> Path:

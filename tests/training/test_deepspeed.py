@@ -31,10 +31,6 @@ pytestmark = [
 ]
 
 
-PATIENCE = 1800
-"""Seconds; the first launch compiles, in every process, for a minute of a free core."""
-
-
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where DeepSpeed compiles: a folder of ours, or users of one machine disturb each other; or
@@ -78,7 +74,7 @@ def test_shards_learn_what_one_process_learns(
     path = settings(project, tmp_path, stage, scheduler=False)
     many: dict[str, Any] = {"batch_size": 1, "accumulation": 2, "processes": 2, "deepspeed": path}
     two = still(quick(tmp_path / "two", **many, **watched))
-    succeeded(launch(two, seconds=PATIENCE, environment=compiled))
+    succeeded(launch(two, environment=compiled))
     for first, second in zip(logged(one.output), logged(two.output), strict=True):
         assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
     for folder in ("last", "best"):
@@ -95,10 +91,10 @@ def test_killed_run_goes_on_with_the_schedule_of_the_paper(
     path = settings(project, tmp_path, stage, scheduler=True)
     chosen: dict[str, Any] = {"steps": 4, "batch_size": 1, "save_every": 2, "processes": 2}
     cut, whole = (quick(tmp_path / n, deepspeed=path, **chosen) for n in ("cut", "whole"))
-    killed = launch(cut, seconds=PATIENCE, environment=compiled | {"END_AT": "1:2"})
+    killed = launch(cut, environment=compiled | {"END_AT": "1:2"})
     assert killed.exit_code != 0
     assert f"goes on from {cut.output / 'checkpoint-2'}" in killed.text
-    succeeded(launch(cut, whole, seconds=PATIENCE, environment=compiled))
+    succeeded(launch(cut, whole, environment=compiled))
     for one, other in zip(logged(cut.output), logged(whole.output), strict=True):
         assert one == pytest.approx(other, rel=1e-5)
     first, second = weights(cut.output / "last"), weights(whole.output / "last")

@@ -67,7 +67,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """Gradients added up (DDP) and weights sharded (FSDP2), in one launch."""
     train(alone(tmp_path / "one"))
     configs = [together(tmp_path / "ddp"), together(tmp_path / "fsdp", fsdp=True)]
-    succeeded(launch(*configs, seconds=900))
+    succeeded(launch(*configs))
     for config in configs:
         assert_same_run(tmp_path / "one", config.output)
         record = json.loads((config.output / "report.json").read_text())
@@ -81,12 +81,12 @@ def test_a_killed_process_is_noticed_and_the_run_goes_on(tmp_path: Path, fsdp: b
     """kill -9 in the third of four steps; with dropout, so random states matter."""
     settings = {"steps": 4, "batch_size": 1, "save_every": 2, "processes": 2, "fsdp": fsdp}
     cut, whole = (quick(tmp_path / name, **settings) for name in ("cut", "whole"))
-    killed = launch(cut, seconds=900, environment={"END_AT": "1:2"})
+    killed = launch(cut, environment={"END_AT": "1:2"})
     assert killed.exit_code != 0
     assert "facegpt: process 0 of 2" in killed.text
     assert f"The same command goes on from {cut.output / 'checkpoint-2'}" in killed.text
     assert not (cut.output / "last").exists()
-    succeeded(launch(cut, whole, seconds=900))
+    succeeded(launch(cut, whole))
     assert_same_weights(weights(cut.output / "last"), weights(whole.output / "last"))
     assert logged(cut.output) == logged(whole.output)
     assert json.loads((cut.output / "report.json").read_text())["first_step"] == 2
@@ -95,10 +95,10 @@ def test_a_killed_process_is_noticed_and_the_run_goes_on(tmp_path: Path, fsdp: b
 @pytest.mark.slow
 def test_other_numbers_of_processes_are_refused(tmp_path: Path) -> None:
     config = replace(together(tmp_path / "run"), processes=None)
-    succeeded(launch(config, seconds=900))
+    succeeded(launch(config))
     with pytest.raises(ValueError, match="processes was 2 and is now 1"):
         train(replace(config, steps=4))
-    refused = launch(replace(config, processes=3), seconds=900)
+    refused = launch(replace(config, processes=3))
     assert refused.exit_code != 0
     assert "--processes 3, but the launcher started 2" in refused.text
 
