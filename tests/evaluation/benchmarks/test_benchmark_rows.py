@@ -18,7 +18,7 @@ from facegpt.evaluation.benchmarks.orders import (
     read_findings,
     replace_findings,
 )
-from facegpt.evaluation.benchmarks.paper import FLOORS, ORDERS, TABLES
+from facegpt.evaluation.benchmarks.paper import FLOORS, ORDERS, TABLES, Source
 from facegpt.evaluation.benchmarks.report import write_report
 from facegpt.evaluation.benchmarks.rows import (
     Cell,
@@ -39,9 +39,14 @@ TABLE3 = TABLES["table3"]
 PHOTO, KEYPOINT = TABLE3.columns[:2]
 
 
-def results(values: list[float], data: str = "color", key: str = "landmark_px") -> list[ItemResult]:
+def results(
+    values: list[float],
+    data: str = "color",
+    key: str = "landmark_px",
+    source: Source = "photos",
+) -> list[ItemResult]:
     return [
-        ItemResult(f"p{i}", data, ("asian", "white")[i % 2], {key: value})
+        ItemResult(f"p{i}", data, ("asian", "white")[i % 2], source, {key: value})
         for i, value in enumerate(values)
     ]
 
@@ -72,28 +77,38 @@ def test_a_cell_is_the_mean_with_its_interval() -> None:
 
 
 def test_sentences_of_one_photo_are_no_witnesses_of_their_own() -> None:
-    same = [ItemResult("p", "d", "", {"landmark_px": v}) for v in (1.0, 2.0, 3.0)]
+    same = [ItemResult("p", "d", "", "photos", {"landmark_px": v}) for v in (1.0, 2.0, 3.0)]
     cell = item_cell(KEYPOINT, same, FEW)
     assert (cell.value, cell.low, cell.high, cell.n) == (2.0, None, None, 3)
-    other = ItemResult("q", "d", "", {"landmark_px": 4.0})
+    other = ItemResult("q", "d", "", "photos", {"landmark_px": 4.0})
     cell = item_cell(KEYPOINT, [*same, other], FEW)
     assert (cell.low, cell.high) == (2.0, 4.0)
 
 
 def test_answers_that_are_all_right_are_not_certain() -> None:
     agrees = next(c for c in TABLES["table4"].columns if c.key == "agrees")
-    cell = item_cell(agrees, results([1.0] * 8, key="agrees"), FEW)
+    cell = item_cell(agrees, results([1.0] * 8, key="agrees", source="talk"), FEW)
     low = 100 * wilson_interval(8, 8).low
     assert (cell.value, cell.low, cell.high) == (100.0, pytest.approx(low), 100.0)
     assert low < 70
 
 
 def test_missing_items_are_told() -> None:
-    some = [*results([1.0, 3.0]), ItemResult("x", "color", "", problem="no face made")]
+    some = [*results([1.0, 3.0]), ItemResult("x", "color", "", "photos", problem="no face made")]
     cell = item_cell(KEYPOINT, some, FEW)
     assert (cell.value, cell.reason) == (2.0, "1 of 3 missing: no face made")
     assert item_cell(PHOTO, some, FEW).reason == "no face made"
     assert "does not give it" in item_cell(PHOTO, results([1.0]), FEW).reason
+
+
+def test_items_of_another_source_are_not_missing() -> None:
+    answers = results([1.0, 0.0], key="agrees", source="talk")
+    prompts = results([1.0], key="face_made", source="talk")
+    everything = [*results([1.0, 3.0]), *answers, *prompts]
+    columns = {column.key: column for column in TABLES["table5"].columns}
+    for key, n in (("landmark_px", 2), ("agrees", 2), ("face_made", 1)):
+        cell = item_cell(columns[key], everything, FEW)
+        assert (cell.n, cell.reason) == (n, "")
 
 
 def test_groups_are_rows_of_their_own() -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Int
 from facegpt.evaluation.answering import NO_FACE
 from facegpt.evaluation.benchmarks import photo_measures, talk, text_measures
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
+from facegpt.evaluation.benchmarks.paper import Source
 from facegpt.evaluation.benchmarks.photo_data import PhotoItem, PhotoSet, TextItem, evenly
 from facegpt.evaluation.benchmarks.photo_measures import PhotoJudge, aligned
 from facegpt.evaluation.benchmarks.prediction import Predictions, Step, theta_of
@@ -44,6 +45,8 @@ class ItemResult:
     data: str
     """The set of photos, or the kind of texts."""
     group: str
+    source: Source
+    """What was asked for: a photo, a text or an answer."""
     values: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
     """Why there are no values."""
@@ -93,7 +96,7 @@ class Measuring:
             asked = self.predictions.of_photos(name, missing)
             self._keep(store, missing, name, lambda part: self._photo_records(part, asked))
         return [
-            _result(store[item.key], item.name, photos.name, item.group)
+            _result(store[item.key], item.name, photos.name, item.group, "photos")
             for photos in sets
             for item in photos.items
         ]
@@ -123,7 +126,9 @@ class Measuring:
                     store, missing, name, lambda part: self._text_records(part, asked, truth)
                 )
         data = f"{source} texts"
-        return [_result(store[item.key], item.name, data, item.photo.group) for item in items]
+        return [
+            _result(store[item.key], item.name, data, item.photo.group, source) for item in items
+        ]
 
     def talk(
         self, name: MethodName, sets: Sequence[PhotoSet], prompts: Path | None
@@ -157,6 +162,7 @@ class Measuring:
                 item.name,
                 item.data,
                 item.group,
+                "talk",
                 talk.verdict(item, str(store[item.key]["answer"]), true),
             )
             for item, true in asked
@@ -276,6 +282,8 @@ def _named(
     }
 
 
-def _result(record: Mapping[str, Any], name: str, data: str, group: str) -> ItemResult:
+def _result(
+    record: Mapping[str, Any], name: str, data: str, group: str, source: Source
+) -> ItemResult:
     values = record.get("values", {})
-    return ItemResult(name, data, group, values, str(record.get("problem", "")))
+    return ItemResult(name, data, group, source, values, str(record.get("problem", "")))

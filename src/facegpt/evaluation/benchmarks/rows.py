@@ -106,7 +106,7 @@ def item_rows(
 
     Args:
         method: Label and command.
-        results: All of one source.
+        results: All of the method.
         bootstrap: Its seed and number of draws; the groups are found here.
     """
     rows = []
@@ -126,17 +126,19 @@ def item_rows(
 
 def item_cell(column: Column, results: Sequence[ItemResult], bootstrap: Bootstrap) -> Cell:
     """The mean over the items that have the value, in the unit of the column."""
-    there = [result for result in results if column.key in result.values]
+    asked = [result for result in results if result.source == column.source]
+    there = [result for result in asked if column.key in result.values]
     if not there:
         return Cell(
-            reason=_commonest_problem(results)
+            reason=_commonest_problem(asked)
             or "not measured on this data, or the method does not give it"
         )
     values = column.scale * np.array([result.values[column.key] for result in there])
     _, photos = np.unique([result.name for result in there], return_inverse=True)
     found = mean_estimate(values, Bootstrap(bootstrap.seed, photos, bootstrap.resamples))
-    lost = len(results) - len(there)
-    reason = f"{lost} of {len(results)} missing: {_commonest_problem(results)}" if lost else ""
+    # A question or a prompt has one of the values of its source, and cannot fail.
+    lost = 0 if column.source == "talk" else len(asked) - len(there)
+    reason = f"{lost} of {len(asked)} missing: {_commonest_problem(asked)}" if lost else ""
     if len(set(photos)) < _FEWEST:
         return Cell(found.value, n=found.count, reason=reason)
     interval = found.interval
