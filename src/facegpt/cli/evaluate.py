@@ -49,6 +49,9 @@ class Measured:
     """Only every n-th photo or description."""
     limit: int = 0
     """At most so many of each data set; 0 is all."""
+    thin: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=N for a slow method: it is asked about every N-th of these photos and texts alone, and
+    left out of the figures. Orders compare the items that both methods have."""
     sentences: Literal["best", "all"] = "best"
     """Of the implicit sentences of a photo: the best one, as in the paper, or all."""
     judge: Path | None = None
@@ -163,6 +166,7 @@ def _settings(measured: Measured) -> "RunSettings":
         methods=parse_methods(measured.method or ("nano", "mean-face")),
         data=measured.data,
         selection=Selection(measured.split, measured.every, measured.limit),
+        thin=_thin(measured.thin),
         sentences=measured.sentences,
         seed=measured.seed,
         resamples=measured.resamples,
@@ -174,6 +178,16 @@ def _settings(measured: Measured) -> "RunSettings":
         device=measured.device,
         morphable_model=measured.morphable_model,
     )
+
+
+def _thin(given: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if not name or not number.isdecimal():
+            raise ValueError(f"--thin {text}: wants NAME=N, such as llava-key=8")
+        found[name] = int(number)
+    return found
 
 
 def _say(name: str, outcome: "TableOutcome", output: Path) -> None:

@@ -13,6 +13,7 @@ from facegpt.evaluation import methods
 from facegpt.evaluation.answering import TextMethod
 from facegpt.evaluation.benchmarks.crops import write_crops
 from facegpt.evaluation.benchmarks.photo_data import Selection, read_photo_sets
+from facegpt.evaluation.benchmarks.report import write_report
 from facegpt.evaluation.benchmarks.rows import read_rows
 from facegpt.evaluation.benchmarks.runner import Runner, RunSettings, TableOutcome
 from facegpt.evaluation.methods import MethodError, parse_methods
@@ -58,6 +59,33 @@ def test_a_repeated_run_asks_nobody(data, truth, tmp_path: Path) -> None:
     assert truth.asked == 4
     tables = tmp_path / "out" / "tables"
     assert {p.suffix for p in tables.iterdir()} == {".md", ".csv", ".tex"}
+
+
+def test_a_slow_method_is_asked_about_fewer_items(data, truth, tmp_path: Path) -> None:
+    outcome = run(data.folder, tmp_path / "out", "mean-face", "fit", thin={"fit": 2})
+    assert truth.asked == 2
+    counts = {
+        row.title: row.cells["photos.nme"].n
+        for row in outcome.rows
+        if row.group == "all" and row.method in ("fit", "mean-face")
+    }
+    assert counts == {"mean-face": 4, "fit (1 of 2 items)": 2}
+    text = (tmp_path / "out" / "tables" / "table3.md").read_text()
+    assert "| fit (1 of 2 items) | 2 |" in text
+    page = write_report(tmp_path / "out", tmp_path / "results.md").read_text()
+    assert "--method mean-face --method fit --thin fit=2 " in page
+
+
+@pytest.mark.parametrize("thin", [{"nano": 2}, {"fit": 0}])
+def test_thinning_that_means_nothing(thin: dict[str, int], tmp_path: Path) -> None:
+    with pytest.raises(MethodError, match=r"--thin .* wants one of the methods \(fit\)"):
+        run(None, tmp_path / "out", "fit", thin=thin)
+
+
+@pytest.mark.parametrize("text", ["llava-key", "llava-key=", "=8", "llava-key=-1"])
+def test_thinning_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="wants NAME=N"):
+        evaluate_app.cli(args=["table3", "--output", str(tmp_path / "out"), "--thin", text])
 
 
 def test_a_stopped_run_goes_on(

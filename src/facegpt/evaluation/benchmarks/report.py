@@ -99,6 +99,8 @@ def _command(table: str, rows: Sequence[Row]) -> str:
     given = ["facegpt", "evaluate", table, "--data", "DATA"]
     for name in dict.fromkeys(row.command for row in rows if _was_asked(row)):
         given += ["--method", name]
+    for method, step in {row.method: row.thin for row in rows if row.thin > 1}.items():
+        given += ["--thin", f"{method}={step}"]
     given += ["--split", str(made.get("split", "val"))]
     for flag, default in _DEFAULTS.items():
         value = made.get(flag, default)

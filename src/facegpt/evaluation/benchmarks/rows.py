@@ -58,6 +58,16 @@ class Row:
     made: Mapping[str, Any] = field(default_factory=dict)
     """Selection, seed, protocol, versions and commit."""
 
+    @property
+    def thin(self) -> int:
+        """n of a method that was asked about every n-th item alone."""
+        return int(self.made.get("thin", 1))
+
+    @property
+    def title(self) -> str:
+        """What stands in the first column."""
+        return self.method if self.thin == 1 else f"{self.method} (1 of {self.thin} items)"
+
     def record(self) -> dict[str, Any]:
         """As JSON, with the unit beside every number."""
         columns = {column.name: column for column in TABLES[self.table].columns}

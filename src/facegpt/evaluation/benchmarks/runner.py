@@ -18,6 +18,7 @@ from facegpt.evaluation.benchmarks.measuring import TRUTH, ItemResult, Measuring
 from facegpt.evaluation.benchmarks.orders import Finding, findings_of, replace_findings
 from facegpt.evaluation.benchmarks.paper import TABLES, Source, TableSpec
 from facegpt.evaluation.benchmarks.photo_data import (
+    PhotoSet,
     Selection,
     Sentences,
     evenly,
@@ -66,6 +67,8 @@ class RunSettings:
     data: Path | None = None
     selection: Selection = field(default_factory=Selection)
     sentences: Sentences = "best"
+    thin: Mapping[str, int] = field(default_factory=dict)
+    """Label of a slow method -> n: it is asked about every n-th photo or text alone."""
     seed: int = 0
     """Of the bootstrap; nothing else is random."""
     resamples: int = 10_000
@@ -80,6 +83,15 @@ class RunSettings:
     """Items of a figure; 0 draws none."""
     device: str = "cpu"
     morphable_model: str = "default"
+
+    def __post_init__(self) -> None:
+        labels = {method.label for method in self.methods}
+        for label, step in self.thin.items():
+            if label not in labels or step < 1:
+                raise MethodError(
+                    f"--thin {label}={step}: wants one of the methods ({', '.join(sorted(labels))})"
+                    " and a number of at least 1"
+                )
 
     @property
     def bootstrap(self) -> Bootstrap:
@@ -169,7 +181,8 @@ class Runner:
         replace_rows(settings.output, name, rows)
         replace_findings(settings.output, name, findings)
         files = write_tables(settings.output / "tables", spec, rows)
-        files += self._figure(spec, [m for m in able if m.label not in failures])
+        shown = [m for m in able if m.label not in failures and m.label not in settings.thin]
+        files += self._figure(spec, shown)
         return TableOutcome(tuple(rows), tuple(findings), tuple(files), failures, passed_over)
 
     def _measured(
@@ -187,7 +200,7 @@ class Runner:
                     result
                     for source in sources
                     if source != "talk" or method.talks
-                    for result in self._ask(method, source, given[source])
+                    for result in self._ask(method, source, self._thinned(method, given[source]))
                 ]
             except BenchmarkError:
                 raise
@@ -203,6 +216,13 @@ class Runner:
             return read_photo_sets(settings.data, settings.selection)
         assert source in ("implicit", "explicit")
         return read_texts(settings.data, settings.selection, source, settings.sentences)
+
+    def _thinned(self, method: MethodName, items: Any) -> Any:
+        """What a method is asked about: every n-th text, or photo of a set."""
+        step = self.settings.thin.get(method.label, 1)
+        if items and isinstance(items[0], PhotoSet):
+            return [replace(photos, items=photos.items[::step]) for photos in items]
+        return items[::step]
 
     def _ask(self, method: MethodName, source: Source, items: Any) -> list[ItemResult]:
         if source == "photos":
@@ -221,6 +241,7 @@ class Runner:
         made: Mapping[str, Any],
     ) -> list[Row]:
         named = (method.label, method.command_text)
+        made = {**made, "thin": self.settings.thin.get(method.label, 1)}
         if method.label in failures:
             return [_empty_row(spec, named, failures[method.label], made)]
         if not results.get(method.label):

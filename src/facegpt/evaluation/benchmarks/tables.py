@@ -68,7 +68,7 @@ def markdown(spec: TableSpec, rows: Sequence[Row], *, heading: str = "#") -> str
         lines += _markdown_head(["Method", "n"], spec.columns)
         for row in _of_data(rows, data):
             cells = [_shown(column, row.cells.get(column.name), notes) for column in spec.columns]
-            lines.append(f"| {_plain(row.method)} | {_count(row)} | {' | '.join(cells)} |")
+            lines.append(f"| {_plain(row.title)} | {_count(row)} | {' | '.join(cells)} |")
         for paper in spec.paper_rows:
             cells = [_italic(_paper_number(column, paper)) for column in spec.columns]
             lines.append(f"| *{paper.method} (paper)* | | {' | '.join(cells)} |")
@@ -113,7 +113,7 @@ def latex(spec: TableSpec, rows: Sequence[Row]) -> str:
         ]
         for row in _of_data(rows, data):
             cells = [_shown(column, row.cells.get(column.name), notes) for column in spec.columns]
-            lines.append(f"{_tex(row.method)} & {' & '.join(map(_tex, cells))} \\\\")
+            lines.append(f"{_tex(row.title)} & {' & '.join(map(_tex, cells))} \\\\")
         lines.append("\\midrule")
         for paper in spec.paper_rows:
             cells = [paper.method, *(_paper_number(column, paper) for column in spec.columns)]
@@ -134,7 +134,7 @@ def _group_table(spec: TableSpec, rows: Sequence[Row], data: str, notes: _Notes)
     for row in grouped:
         cells = [_shown(column, row.cells.get(column.name), notes) for column in columns]
         lines.append(
-            f"| {_plain(row.method)} | {_plain(row.group)} | {_count(row)} | {' | '.join(cells)} |"
+            f"| {_plain(row.title)} | {_plain(row.group)} | {_count(row)} | {' | '.join(cells)} |"
         )
     return [*lines, ""]
 
