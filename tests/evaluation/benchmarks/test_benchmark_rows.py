@@ -198,6 +198,32 @@ def test_the_report_holds_tables_commands_and_orders(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+def test_whoever_is_ahead_is_named_first(tmp_path: Path) -> None:
+    replace_rows(tmp_path, "table3", rows())
+    both = {"nano": results([1.0, 2.0, 3.0]), "llava-key": results([3.0, 4.0, 5.0])}
+    for methods, ahead, behind, verdict in (
+        (both, "nano", "llava-key", "seen"),
+        ({"nano": both["llava-key"], "llava-key": both["nano"]}, "llava-key", "nano", "opposite"),
+    ):
+        replace_findings(tmp_path, "table3", findings_of(TABLE3, methods, {}, FEW))
+        text = write_report(tmp_path, tmp_path / "results.md").read_text()
+        [line] = [line for line in text.splitlines() if "keypoint [px] ↓, color:" in line]
+        assert f"{ahead} is better by 2 than {behind} (2 to 2, n = 3, paired)" in line
+        assert verdict in line
+
+
+def test_the_command_names_what_the_table_was_given(tmp_path: Path) -> None:
+    made = {"prompts": "asked.jsonl", "study": "tally.json"}
+    for table in ("table3", "table5"):
+        row = Row(table, "nano", "nano", "color", "all", {}, made)
+        replace_rows(tmp_path, table, [row])
+    lines = write_report(tmp_path, tmp_path / "results.md").read_text().splitlines()
+    commands = [line for line in lines if line.startswith("$ ")]
+    assert "--prompts" not in commands[0]
+    assert "--prompts asked.jsonl " in commands[1]
+    assert "--study" not in commands[1]
+
+
 def test_remarks_stand_below_their_table(tmp_path: Path) -> None:
     replace_rows(tmp_path, "table3", rows())
     remarks = tmp_path / "remarks.md"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facegpt.evaluation.benchmarks.errors import BenchmarkError
 from facegpt.evaluation.benchmarks.orders import OPEN, OPPOSITE, SEEN, Finding, read_findings
-from facegpt.evaluation.benchmarks.paper import TABLES
+from facegpt.evaluation.benchmarks.paper import TABLES, Source
 from facegpt.evaluation.benchmarks.rows import Row, read_rows
 from facegpt.evaluation.benchmarks.tables import markdown
 from facegpt.geometry.export import write_atomically
@@ -26,6 +26,8 @@ table why. `DATA` is a folder as [Evaluation](evaluation.md) describes it, `FOLD
 _DIGITS = 4
 _DEFAULTS = {"every": 1, "limit": 0, "sentences": "best", "seed": 0}
 """Of the command; what is as usual is not repeated."""
+_FILES: dict[str, Source] = {"judge": "judge", "study": "study", "prompts": "talk"}
+"""Flag -> what it is for. Files are named without the way to them, which differs elsewhere."""
 
 
 def write_report(results: Path, output: Path, remarks: Path | None = None) -> Path:
@@ -106,6 +108,9 @@ def _command(table: str, rows: Sequence[Row]) -> str:
         value = made.get(flag, default)
         if value != default:
             given += [f"--{flag}", str(value)]
+    for name, source in _FILES.items():
+        if made.get(name) and source in TABLES[table].sources:
+            given += [f"--{name}", str(made[name])]
     return f"```console\n$ {shlex.join([*given, '-o', 'OUT'])}\n```\n"
 
 
@@ -134,10 +139,13 @@ def _sentence(finding: Finding) -> str:
         OPPOSITE: "**the opposite is seen**",
         OPEN: "not decided: the interval holds zero",
     }[finding.verdict]
-    numbers = [
-        f"{v:+.{_DIGITS}g}" for v in (finding.advantage, finding.low, finding.high) if v is not None
-    ]
+    # Whoever is ahead is named first, so that a difference is never a negative lead.
+    ahead, behind, sign = finding.better, finding.worse, 1
+    if finding.advantage < 0:
+        ahead, behind, sign = behind, ahead, -1
+    ends = sorted(sign * end for end in (finding.low, finding.high) if end is not None)
+    numbers = [f"{v:.{_DIGITS}g}" for v in (sign * finding.advantage, *ends)]
     return (
-        f"{where}: {said}; {finding.better} is better by {numbers[0]} than {finding.worse} "
+        f"{where}: {said}; {ahead} is better by {numbers[0]} than {behind} "
         f"({numbers[1]} to {numbers[2]}, n = {finding.n}, paired)."
     )
