@@ -93,7 +93,7 @@ _JUDGE_PROTOCOL = (
     "`facegpt benchmark judge`. Another judge gives other numbers; the paper's is GPT-4. The last "
     "three columns need no judge: free answers to questions about smile, turn and mouth on up to "
     "40 photos of a set that agree with the fitted face (an answer that claims nothing is wrong), "
-    "and the prompts of --prompts after which <FACE> is written or left out as it should be."
+    "and the prompts of --prompts after which `<FACE>` is written or left out as it should be."
 )
 
 
