@@ -210,6 +210,9 @@ def test_whoever_is_ahead_is_named_first(tmp_path: Path) -> None:
         [line] = [line for line in text.splitlines() if "keypoint [px] ↓, color:" in line]
         assert f"{ahead} is better by 2 than {behind} (2 to 2, n = 3, paired)" in line
         assert verdict in line
+        counts = "1 | 0" if verdict == "seen" else "0 | 1"
+        claim = "FaceGPT is better than LLaVA-Key at photos"
+        assert f"| 3 | {claim} | {counts} | 0 | 0 |" in text
 
 
 def test_the_command_names_what_the_table_was_given(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def write_report(results: Path, output: Path, remarks: Path | None = None) -> Pa
     """
     rows, findings = read_rows(results), read_findings(results)
     said = {} if remarks is None else read_remarks(remarks)
-    parts = [_HEAD, _made_with(rows)]
+    parts = [_HEAD, f"{_made_with(rows)}\n", _at_a_glance(findings)]
     for name, spec in TABLES.items():
         own = [row for row in rows if row.table == name]
         if not own:
@@ -128,6 +128,23 @@ def _orders(findings: Sequence[Finding]) -> str:
         lines.append(f"- {claim}:")
         lines += [f"    - {_sentence(f)}" for f in findings if f.claim == claim]
     return "\n".join([*lines, ""])
+
+
+def _at_a_glance(findings: Sequence[Finding]) -> str:
+    """The orders of the paper and the floors, each with the number of columns where it is seen."""
+    if not findings:
+        return ""
+    lines = [
+        "| Table | Order | Seen | Opposite | Not decided | Cannot be said |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for table, claim in dict.fromkeys((finding.table, finding.claim) for finding in findings):
+        own = [f.verdict for f in findings if (f.table, f.claim) == (table, claim)]
+        counts = [str(own.count(verdict)) for verdict in (SEEN, OPPOSITE, OPEN, "")]
+        number = table.removeprefix("table")
+        lines.append(f"| {number} | {claim} | {' | '.join(counts)} |")
+    said = "Orders by number of columns and data sets; the differences stand below each table."
+    return "\n".join([*lines, "", said, ""])
 
 
 def _sentence(finding: Finding) -> str:
