@@ -104,8 +104,8 @@ def _read(
         fn_constructor_args=([sent],),
         compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=1,
-        # Without a bound a photo that kills its worker would do so for ever. Given as an argument
-        # of its own it ended no such build (Ray 2.60); this way of giving it ends with Ray 2.64.
+        # Without a bound a photo that kills its worker would do so for ever. This way of giving it
+        # ends with Ray 2.64.
         ray_remote_args_fn=lambda: {"max_task_retries": _TRIES - 1},
     )
     try:
