@@ -198,6 +198,12 @@ def test_the_report_holds_tables_commands_and_orders(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+def test_the_results_page_is_what_the_report_writes(project: Path, tmp_path: Path) -> None:
+    kept = project / "benchmarks" / "assets" / "results"
+    page = write_report(kept, tmp_path / "results.md", kept / "remarks.md")
+    assert page.read_text() == (project / "docs" / "results.md").read_text()
+
+
 def test_whoever_is_ahead_is_named_first(tmp_path: Path) -> None:
     replace_rows(tmp_path, "table3", rows())
     both = {"nano": results([1.0, 2.0, 3.0]), "llava-key": results([3.0, 4.0, 5.0])}
